@@ -1,0 +1,74 @@
+/* look.h - what pcv-inspect looks at, and the ways it has of saying it. */
+#ifndef PCV_CMD_LOOK_H
+#define PCV_CMD_LOOK_H
+
+#include "pcv.h"
+
+/* One operand, opened. */
+typedef struct {
+    const char *name;           /* as it was given */
+    pcv_model *model;           /* NULL: a file of tensors, or not asked for */
+    pcv_weights *weights;
+} look_subject;
+
+enum { LOOK_SUMMARY = 1, LOOK_TENSORS = 2, LOOK_STATS = 4, LOOK_HIST = 8 };
+
+typedef struct {
+    unsigned modes;             /* LOOK_... */
+    const char *match;          /* pattern of tensor names, or NULL */
+    const char *size;           /* input size for the cost, or NULL */
+    int bins;                   /* of a histogram */
+    bool unicode;               /* block characters may be written */
+    bool column;                /* tables begin with a column `file` */
+} look_options;
+
+/* Does the terminal, or whatever reads the text, take UTF-8? */
+bool look_unicode(void);
+/* Is tensor i (its facts in *t) one that is asked for?  1, 0, or -1. */
+int look_tensor(const look_subject *s, const look_options *o, size_t i,
+                pcv_tensor_info *t);
+/* "512x1024"; "scalar". */
+void look_shape(pcv_bytes *b, const pcv_tensor_info *t);
+/* 42,132,072 */
+void look_thousands(pcv_bytes *b, double count);
+/* 1234567 and "B" -> 1.23 MB */
+void look_units(pcv_bytes *b, double v, const char *unit);
+
+/* ---- table.c: one line for each tensor --------------------------------------- */
+
+void table_head(const look_options *o, pcv_bytes *b);
+/* Adds the lines; how many, or -1. */
+int table_text(const look_subject *s, const look_options *o, pcv_bytes *b);
+/* "tensors":[..] of the object that is open. */
+int table_json(const look_subject *s, const look_options *o, pcv_bytes *b);
+
+/* ---- summary.c, words.c: a screen of facts ------------------------------------- */
+
+int summary_text(const look_subject *s, const look_options *o, pcv_bytes *b);
+int summary_json(const look_subject *s, const look_options *o, pcv_bytes *b);
+
+/* A setting of the model, "" where it has none. */
+typedef struct {
+    char text[96];
+} words;
+words words_setting(const pcv_model *m, const char *name);
+/* What the network takes, is and gives, a line each without its end. */
+void words_model(const pcv_model *m, pcv_bytes *b);
+void words_input(const pcv_model *m, const pcv_cost_info *c, pcv_bytes *b);
+void words_latents(const pcv_model *m, pcv_bytes *b);
+void words_decoder(const pcv_model *m, pcv_bytes *b);
+void words_preprocess(const pcv_model *m, pcv_bytes *b);
+
+/* ---- show.c: a matrix as a picture ---------------------------------------------- */
+
+typedef struct {
+    int columns, lines;         /* room on the terminal */
+    bool colour, unicode;
+} show_screen;
+
+/* A heat map for a terminal; the last line is the scale. */
+void show_terminal(const pcv_values *v, const show_screen *s, pcv_bytes *b);
+/* One pixel for each element; freed with free(). */
+unsigned char *show_png(const pcv_values *v, size_t *bytes);
+
+#endif

@@ -1,0 +1,345 @@
+/* opt.c - the table of shared options, and getopt_long over it and a
+ * program's own rows.  --help is made from the same rows, so that an option
+ * cannot exist without its line there. */
+#include "opt_parts.h"
+
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_THREADS 1024
+#define LONG 256        /* getopt_long's value of row i is LONG + i */
+
+/* ---- setters of shared options ------------------------------------------- */
+
+static void set_list(const opt_row *row, const char *value)
+{
+    pcv_inputs *in = row->to;
+
+    if (in->list)
+        opt_usage("option --%s: there is another list already, '%s'",
+                  row->name, opt_shown(in->list));
+    in->list = value;
+}
+
+static void set_list_nul(const opt_row *row, const char *value)
+{
+    pcv_inputs *in = row->to;
+
+    set_list(row, value);
+    in->nul = true;
+}
+
+static void set_modality(const opt_row *row, const char *value)
+{
+    int choice;
+    opt_row check = *row;
+
+    check.to = &choice;
+    opt_choice(&check, value);
+    opt_text(row, value);
+}
+
+static void set_threads(const opt_row *row, const char *value)
+{
+    *(int *)row->to = (int)opt_whole("option --threads", value, 1,
+                                     MAX_THREADS);
+}
+
+static void set_on_error(const opt_row *row, const char *value)
+{
+    int choice;
+    opt_row check = *row;
+
+    check.to = &choice;
+    opt_choice(&check, value);
+    *(bool *)row->to = choice == 1;
+}
+
+static void set_output(const opt_row *row, const char *value)
+{
+    *(const char **)row->to = strcmp(value, "-") == 0 ? NULL : value;
+}
+
+/* ---- the table ----------------------------------------------------------- */
+
+enum { ALWAYS = 0, HELP = 'h', VERSION = 'V' };
+
+#define AT(member) offsetof(opt, member)
+
+static const struct {
+    unsigned group;
+    char letter;
+    const char *name, *argument, *help;
+    void (*set)(const opt_row *row, const char *value);
+    size_t at;                  /* of what is set, in opt */
+} shared[] = {
+    {OPT_MODEL, 'm', "model", "NAME", "a directory, or a name that is looked "
+     "for in PCV_MODEL_PATH and the data directories", opt_text, AT(model)},
+    {OPT_INPUTS, 'T', "files-from", "FILE", "read names of inputs from FILE, "
+     "one a line; - is standard input", set_list, AT(in)},
+    {OPT_INPUTS, 0, "files0-from", "FILE", "the same, each ended by a NUL",
+     set_list_nul, AT(in)},
+    {OPT_INPUTS, '0', "null", NULL, "names of the list end in NUL; without "
+     "a list, --files0-from=-", opt_flag, AT(in.nul)},
+    {OPT_INPUTS, 'r', "recursive", NULL, "take the files below directories, "
+     "in bytewise order", opt_flag, AT(in.recursive)},
+    {OPT_INPUTS, 0, "include", "GLOB", "with -r, only file names that match",
+     opt_text, AT(in.include)},
+    {OPT_INPUTS, 0, "exclude", "GLOB", "with -r, no file names that match",
+     opt_text, AT(in.exclude)},
+    {OPT_INPUTS, 0, "modality", "auto|image|sound|bytes|array",
+     "what inputs are; auto looks at their content", set_modality,
+     AT(in.modality)},
+    {OPT_INPUTS, 0, "raw", "TYPE:SHAPE", "inputs are bare arrays: u8:28x28",
+     opt_text, AT(in.raw)},
+    {OPT_INPUTS, 0, "pcm", "TYPE:RATE:CHANNELS", "inputs are bare samples: "
+     "s16le:16000:1", opt_text, AT(in.pcm)},
+    {OPT_INPUTS, 0, "no-exif", NULL, "leave photographs as the camera was "
+     "held", opt_flag, AT(in.no_exif)},
+    {OPT_INPUTS, 0, "max-pixels", "N", "refuse larger pictures (100000000)",
+     opt_count, AT(in.max_pixels)},
+    {OPT_INPUTS, 0, "max-seconds", "S", "refuse longer sounds (3600)",
+     opt_real, AT(in.max_seconds)},
+    {OPT_INPUTS, 0, "max-bytes", "N", "refuse larger files (1073741824)",
+     opt_count, AT(in.max_bytes)},
+    {OPT_OUTPUT, 'o', "output", "FILE", "write FILE, whole or not at all, "
+     "instead of standard output", set_output, AT(output)},
+    {OPT_FORMAT, 0, "format", NULL, "how to write it", opt_choice,
+     AT(format)},
+    {OPT_OUTPUT, 'f', "force", NULL, "replace a FILE that exists", opt_flag,
+     AT(force)},
+    {OPT_THREADS, 't', "threads", "N", "threads (PCV_THREADS, or the CPUs); "
+     "the output is the same for every N", set_threads, AT(threads)},
+    {OPT_BATCH, 0, "batch", "N", "inputs in memory at most (as many as "
+     "threads)", opt_count, AT(batch)},
+    {OPT_BATCH, 0, "on-error", "continue|stop", "after an input that failed",
+     set_on_error, AT(stop)},
+    {ALWAYS, 'q', "quiet", NULL, "say nothing but errors", opt_flag,
+     AT(quiet)},
+    {ALWAYS, 'v', "verbose", NULL, "say which model and settings are used",
+     opt_flag, AT(verbose)},
+    {ALWAYS, HELP, "help", NULL, "write this and exit", NULL, 0},
+    {ALWAYS, VERSION, "version", NULL, "write version and build, and exit",
+     NULL, 0},
+};
+
+static void add_row(opt_table *t, opt *o, size_t i)
+{
+    opt_row *row = &t->row[t->rows++];
+
+    *row = (opt_row){shared[i].letter, shared[i].name, shared[i].argument,
+                     shared[i].help, shared[i].set,
+                     (char *)o + shared[i].at};
+    if (shared[i].group == OPT_FORMAT)
+        row->argument = t->program->formats;
+}
+
+static void make_table(opt_table *t, const opt_program *p, opt *o)
+{
+    t->program = p;
+    t->rows = p->rows;
+    t->row = calloc(p->rows + OPT_LEN(shared), sizeof *t->row);
+    if (!t->row)
+        opt_fatal_memory();
+    if (p->rows)
+        memcpy(t->row, p->row, p->rows * sizeof *p->row);
+    for (size_t i = 0; i < OPT_LEN(shared); i++)
+        if (shared[i].group == ALWAYS || (shared[i].group & p->shared))
+            add_row(t, o, i);
+}
+
+/* ---- getopt's view of the table ------------------------------------------ */
+
+static int argument_kind(const opt_row *row)
+{
+    return !row->argument            ? no_argument
+           : row->argument[0] == '[' ? optional_argument
+                                     : required_argument;
+}
+
+/* The leading colon: a missing argument is told from an unknown option. */
+static void make_getopt(const opt_table *t, struct option *names,
+                        char *letters)
+{
+    *letters++ = ':';
+    for (size_t i = 0; i < t->rows; i++) {
+        const opt_row *row = &t->row[i];
+        int kind = argument_kind(row);
+
+        if (!row->name)
+            continue;
+        *names++ = (struct option){row->name, kind, NULL, LONG + (int)i};
+        if (!row->letter)
+            continue;
+        *letters++ = row->letter;
+        for (int colons = kind; colons > 0; colons--)
+            *letters++ = ':';
+    }
+    *names = (struct option){0};
+    *letters = '\0';
+}
+
+static const opt_row *find_row(const opt_table *t, int code)
+{
+    if (code >= LONG)
+        return &t->row[code - LONG];
+    for (size_t i = 0; i < t->rows; i++)
+        if (code && t->row[i].letter == code)
+            return &t->row[i];
+    return NULL;
+}
+
+/* ---- what can be wrong --------------------------------------------------- */
+
+static _Noreturn void refuse_ambiguous(const opt_table *t, const char *name)
+{
+    pcv_bytes b = {0};
+
+    for (size_t i = 0; i < t->rows; i++)
+        if (t->row[i].name &&
+            strncmp(t->row[i].name, name, strlen(name)) == 0)
+            pcv_bytes_printf(&b, "%s'--%s'", b.len ? ", " : "",
+                             t->row[i].name);
+    opt_usage("option '--%s' could be %s", opt_shown(name),
+              b.failed ? "several" : b.data);
+}
+
+static size_t count_prefix(const opt_table *t, const char *name)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < t->rows; i++)
+        n += t->row[i].name &&
+             strncmp(t->row[i].name, name, strlen(name)) == 0;
+    return n;
+}
+
+static _Noreturn void refuse_long(const opt_table *t, char *word)
+{
+    char *name = word + 2;
+    const char *near;
+
+    name[strcspn(name, "=")] = '\0';
+    if (*name && count_prefix(t, name) > 1)
+        refuse_ambiguous(t, name);
+    near = opt_nearest(t, name);
+    if (near)
+        opt_usage("unknown option '%s' (did you mean '--%s'?)",
+                  opt_shown(word), near);
+    opt_usage("unknown option '%s' (--help lists them)", opt_shown(word));
+}
+
+static _Noreturn void refuse(const opt_table *t, int code, char *word)
+{
+    const opt_row *row = find_row(t, optopt);
+
+    if (row && code == ':')
+        opt_usage("option '--%s' needs an argument, %s", row->name,
+                  row->argument);
+    if (row)
+        opt_usage("option '--%s' takes no argument", row->name);
+    if (optopt == 0)
+        refuse_long(t, word);
+    opt_usage("unknown option '-%s' (--help lists them)",
+              opt_shown((char[]){(char)optopt, '\0'}));
+}
+
+/* ---- parsing ------------------------------------------------------------- */
+
+static void apply(const opt_table *t, const opt_row *row)
+{
+    if (row->set) {
+        row->set(row, optarg);
+        return;
+    }
+    if (row->letter == HELP)
+        opt_help(t);
+    else
+        opt_version(t);
+    exit(opt_finish(0));
+}
+
+static void parse_all(const opt_table *t, int argc, char **argv)
+{
+    struct option *names = calloc(t->rows + 1, sizeof *names);
+    char *letters = malloc(3 * t->rows + 2);
+    int code;
+
+    if (!names || !letters)
+        opt_fatal_memory();
+    make_getopt(t, names, letters);
+    opterr = 0;
+    while ((code = getopt_long(argc, argv, letters, names, NULL)) != -1) {
+        const opt_row *row = code == '?' || code == ':' ? NULL
+                                                        : find_row(t, code);
+
+        if (!row)
+            refuse(t, code, argv[optind - 1]);
+        apply(t, row);
+    }
+    free(names);
+    free(letters);
+}
+
+/* The CPUs that this process may run on. */
+static int default_threads(void)
+{
+    const char *wanted = getenv("PCV_THREADS");
+    cpu_set_t set;
+    int n = 0;
+
+    if (wanted && *wanted)
+        return (int)opt_whole("PCV_THREADS", wanted, 1, MAX_THREADS);
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        n = CPU_COUNT(&set);
+    else                        /* more CPUs than the set has room for */
+        n = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n;
+}
+
+static void settle(opt *o, const opt_program *p, char **operand)
+{
+    o->operand = operand;
+    while (operand[o->operands])
+        o->operands++;
+    if (!o->threads)
+        o->threads = default_threads();
+    if (!o->batch)
+        o->batch = (size_t)o->threads;
+    if (!(p->shared & OPT_INPUTS))
+        return;
+    if (o->in.nul && !o->in.list)
+        o->in.list = "-";
+    o->in.path = (const char *const *)operand;
+    o->in.paths = o->operands;
+}
+
+void opt_parse(opt *o, const opt_program *program, int argc, char **argv)
+{
+    opt_table t;
+
+    say_start(program->name);
+    *o = (opt){.format = -1};
+    make_table(&t, program, o);
+    parse_all(&t, argc, argv);
+    free(t.row);
+    say_how_much(o->quiet, o->verbose);
+    settle(o, program, argv + optind);
+}
+
+void opt_need_inputs(opt *o)
+{
+    static const char *const standard_input[] = {"-"};
+
+    if (o->in.paths || o->in.list)
+        return;
+    if (isatty(STDIN_FILENO))
+        opt_usage("no inputs, and standard input is a terminal (--help "
+                  "tells more)");
+    o->in.path = standard_input;
+    o->in.paths = 1;
+}

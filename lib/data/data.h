@@ -1,0 +1,143 @@
+/* data.h - side tower on base: files -> arrays.  Every decoder works on
+ * bytes in memory, so a pipe is as good as a file.  What a file is, is found
+ * from its content, never from its name. */
+#ifndef PCV_DATA_H
+#define PCV_DATA_H
+
+#include "../base/base.h"
+
+/* ---- media: a decoded file ---------------------------------------------- */
+
+enum pcv_media_kind { PCV_MEDIA_IMAGE = 1, PCV_MEDIA_SOUND, PCV_MEDIA_BYTES,
+                      PCV_MEDIA_ARRAY };
+
+/* IMAGE  U8 [height][width][channels], 1 grey or 3 RGB: alpha is laid on
+ *        white, 16 bits are rounded to 8, EXIF orientation applied.
+ * SOUND  F32 [samples] in [-1, 1], the mean of the channels, at `rate`.
+ * BYTES  U8 [n].
+ * ARRAY  as the file has it (.npy, one item of idx, --raw). */
+typedef struct {
+    int kind;
+    pcv_array array;
+    int rate;                   /* sound: samples per second */
+} pcv_media;
+
+void pcv_media_free(pcv_media *m);
+
+/* How to read; zero-initialise, then pcv_reading_default. */
+typedef struct {
+    size_t max_pixels;          /* 100e6 */
+    double max_seconds;         /* 3600 */
+    size_t max_bytes;           /* 1 GiB, of a file, of what a gzip unpacks
+                                   to, of the samples of a sound */
+    bool exif;                  /* apply JPEG orientation: true */
+    int modality;               /* 0 = from the content; PCV_BYTES takes any
+                                   file as bytes */
+    const char *raw;            /* "DTYPE:SHAPE", headerless arrays: u8:28x28,
+                                   f32:3x224x224, s16le... ; NULL none */
+    const char *pcm;            /* "ENC:RATE:CH" headerless sound; NULL none */
+} pcv_reading;
+void pcv_reading_default(pcv_reading *r);
+
+/* ---- decode.c: the table of formats ------------------------------------- */
+
+/* Decodes the first item of n bytes; *used tells how many bytes it took (all
+ * of them for formats that do not say where they end).  name is for messages.
+ * 0 or -1; on failure out is empty. */
+int pcv_decode(const unsigned char *data, size_t n, const char *name,
+               const pcv_reading *how, pcv_media *out, size_t *used);
+
+/* png.c jpeg.c pnm.c sound.c npy.c idx.c raw.c: a probe (first bytes -> is it
+ * ours) and a read each, as rows of decode.c's table. */
+typedef struct {
+    const char *name;           /* for messages: "PNG" */
+    bool (*probe)(const unsigned char *data, size_t n);
+    int (*read)(const unsigned char *data, size_t n, const char *name,
+                const pcv_reading *how, pcv_media *out, size_t *used);
+} pcv_format;
+
+/* ---- png.c, wav and npy out ---------------------------------------------- */
+
+/* Appends a PNG of u8 [height][width][channels], channels 1 or 3.  0 or -1. */
+int pcv_png_write(pcv_buf *b, const uint8_t *pixels, int height, int width,
+                  int channels);
+/* Appends a 16-bit WAV of n samples in [-1, 1].  0 or -1. */
+int pcv_wav_write(pcv_buf *b, const float *samples, size_t n, int rate);
+/* Appends the header of a version 1 .npy, little-endian, C order. */
+void pcv_npy_header(pcv_buf *b, pcv_dtype t, int rank, const size_t *dim);
+
+/* ---- items.c: operands, lists, directories -> one item at a time -------- */
+
+typedef struct {
+    const char *const *path;    /* operands; "-" is one data stream on stdin */
+    size_t paths;
+    const char *list;           /* -T: file of names, "-" stdin; NULL none */
+    bool nul;                   /* names end in NUL instead of newline */
+    bool recursive;             /* -r: directories, sorted bytewise */
+    const char *include, *exclude;      /* fnmatch patterns or NULL */
+    pcv_reading reading;
+} pcv_sources;
+
+typedef struct {
+    char *name;                 /* "photos/x.png", "-", "-#1", "x.idx#12" */
+    size_t index;               /* 0, 1, 2 .. over the whole run */
+    char *path;                 /* still to be opened and decoded, or NULL */
+    pcv_media media;            /* decoded, when path is NULL */
+    int code;                   /* not 0: could not be read; `what` says why */
+    char *what;
+} pcv_item;
+
+/* Lists are read lazily; nothing grows with the number of items.  Files that
+ * hold several items (concatenated PNG or PNM, idx, an .npy with a batch
+ * axis when batch_rank is the rank of one item) give one item each. */
+typedef struct pcv_items pcv_items;
+/* What s points to is borrowed until close. */
+pcv_items *pcv_items_open(const pcv_sources *s, int batch_rank);
+int pcv_items_next(pcv_items *it, pcv_item *out);   /* 1; 0 end; -1 (the list
+                                   cannot be read).  Not for two threads. */
+int pcv_item_decode(pcv_item *item, const pcv_reading *how); /* 0, or -1 with
+                                   code and what set; thread-safe */
+void pcv_item_free(pcv_item *item);
+void pcv_items_close(pcv_items *it);
+
+/* ---- prepare.c resize.c: media -> what the network takes ----------------- */
+
+/* IMAGE  F32 [channels][height][width], (x / 255 - mean) / std
+ * SOUND  F32 [samples]
+ * BYTES  I32 [n] ids: byte + 6, special tokens 0 to 5 (PAD BOS EOS MASK CLS
+ *        SEP)
+ * POINTS F32 [n][channels]
+ * An ARRAY whose shape is already that ([3,H,W] float, [n] integer ids, ..)
+ * goes in as it is; [H,W] or [H,W,3] of U8 is a picture.  0 or -1. */
+int pcv_prepare(const pcv_prep *prep, const pcv_media *m, const char *name,
+                pcv_array *out);
+
+/* Pillow's bicubic, exactly: u8 [h][w][c] -> [oh][ow][c].  0 or -1. */
+int pcv_resize(const uint8_t *in, int h, int w, int c, uint8_t *out, int oh,
+               int ow);
+
+/* sound.c: n samples at `from` per second -> *m at `to`; *out is the
+ * caller's, pcv_free.  0 or -1. */
+int pcv_resample(const float *in, size_t n, int from, int to, float **out,
+                 size_t *m);
+
+/* ---- dataset.c: labelled examples ---------------------------------------- */
+
+/* From a directory per class (DIR/label/file), a list (path<TAB>label; paths
+ * relative to the list), an idx pair (IMAGES,LABELS; also gzipped) or an .npy
+ * pair (X.npy,Y.npy): recognised from what is there.  The files are scanned
+ * once; decoded media are kept up to `keep` bytes. */
+typedef struct pcv_dataset pcv_dataset;
+pcv_dataset *pcv_dataset_open(const char *where, const pcv_reading *how,
+                              size_t keep);
+void pcv_dataset_close(pcv_dataset *d);
+size_t pcv_dataset_count(const pcv_dataset *d);
+size_t pcv_dataset_labels(const pcv_dataset *d);        /* distinct labels */
+const char *pcv_dataset_label(const pcv_dataset *d, size_t k); /* name of k */
+int pcv_dataset_class(const pcv_dataset *d, size_t i);  /* label of example i */
+const char *pcv_dataset_name(const pcv_dataset *d, size_t i);
+/* The decoded example, borrowed until close or the next call of the same
+ * thread for an example that is not kept.  NULL on failure. */
+const pcv_media *pcv_dataset_get(pcv_dataset *d, size_t i);
+
+#endif

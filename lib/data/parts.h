@@ -1,0 +1,128 @@
+/* parts.h - private to lib/data: what items.c and dataset.c are made of. */
+#ifndef PCV_PARTS_H
+#define PCV_PARTS_H
+
+#include "formats.h"
+
+/* ---- layout.c: an array as it lies in a file ----------------------------- */
+
+/* The elements begin at `offset`, low or (big) high byte first, the last axis
+ * fastest or (fortran) the first.  The product of any of dim times the size
+ * of an element fits size_t. */
+typedef struct {
+    pcv_dtype dtype;
+    bool big, fortran;
+    int rank;
+    size_t dim[PCV_MAX_RANK];
+    size_t offset;
+} pcv_layout;
+
+/* Are the elements exactly the rest of a file of n bytes?  `what` says what
+ * kind of file it is.  0 or -1. */
+int pcv_layout_check(const pcv_layout *l, size_t n, const char *name,
+                     const char *what);
+/* The whole, or item i along the first axis, as an ARRAY of its own.  0 or -1
+ * (out of memory). */
+int pcv_layout_read(const pcv_layout *l, const unsigned char *data,
+                    pcv_media *out);
+int pcv_layout_item(const pcv_layout *l, const unsigned char *data, size_t i,
+                    pcv_media *out);
+/* Can the elements be used where they lie, without a copy? */
+bool pcv_layout_plain(const pcv_layout *l, const unsigned char *data);
+
+/* npy.c, idx.c: what the header says, checked against n.  0 or -1. */
+int pcv_npy_layout(const unsigned char *data, size_t n, const char *name,
+                   pcv_layout *l);
+int pcv_idx_layout(const unsigned char *data, size_t n, const char *name,
+                   pcv_layout *l);
+
+/* ---- extent.c: where the first picture of a stream ends ------------------ */
+
+/* Do n bytes begin like a PNG or PNM?  Eight bytes are enough to know. */
+bool pcv_extent_probe(const unsigned char *data, size_t n);
+
+/* What separates numbers, and may stand between pictures. */
+static inline bool pcv_is_blank(unsigned char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Bytes of the picture that data begins with: at most n when its end is
+ * there; above n, so many are needed to tell more; SIZE_MAX, it reaches to
+ * the end of the data (plain PNM); 0, the header is damaged.  *walked keeps
+ * the place between calls with more of the same data, 0 at first. */
+size_t pcv_extent(const unsigned char *data, size_t n, size_t *walked);
+
+/* ---- names.c: a list of names, read as it comes -------------------------- */
+
+typedef struct pcv_names pcv_names;
+pcv_names *pcv_names_open(const char *list, bool nul);  /* "-": stdin */
+/* 1, and *name is good until the next call; 0 end; -1. */
+int pcv_names_next(pcv_names *l, const char **name);
+void pcv_names_close(pcv_names *l);                     /* NULL ok */
+
+/* ---- walk.c: the files below a directory --------------------------------- */
+
+/* Depth first, sorted bytewise per directory.  Links are followed, except to
+ * a directory that is being walked; pipes, sockets and devices are skipped. */
+typedef struct pcv_walk pcv_walk;
+pcv_walk *pcv_walk_open(const char *dir, bool hidden);
+/* 1, and *path is a file, good until the next call; 0 end; -1: a directory
+ * could not be read, with pcv_fail, and the walk may go on after it. */
+int pcv_walk_next(pcv_walk *w, const char **path);
+void pcv_walk_close(pcv_walk *w);                       /* NULL ok */
+bool pcv_walk_is_directory(const char *path);
+
+/* ---- bundle.c: an operand that holds several items ----------------------- */
+
+typedef struct pcv_bundle pcv_bundle;
+/* path is "-" or names anything but a directory.  1, and *b is open; 0, the
+ * file is one item, left to pcv_item_decode; -1 it cannot be opened. */
+int pcv_bundle_open(pcv_bundle **b, const char *path, const pcv_reading *how,
+                    int batch_rank);
+/* Fills name and media, or code and what.  1; 0 end; -1 out of memory. */
+int pcv_bundle_next(pcv_bundle *b, pcv_item *item);
+void pcv_bundle_close(pcv_bundle *b);                   /* NULL ok */
+
+/* items.c: the first item of a file.  0, or -1 and out is empty. */
+int pcv_decode_file(const char *path, const pcv_reading *how, pcv_media *out);
+/* items.c: moves the thread's error into the item. */
+void pcv_item_failed(pcv_item *item);
+/* items.c: a name as messages show it; "-" is standard input.  pcv_free. */
+char *pcv_shown(const char *path);
+
+/* ---- examples.c, pair.c: where labelled examples are --------------------- */
+
+/* text holds paths and labels, each ended by NUL; the rows say where. */
+typedef struct {
+    size_t path, label;         /* offsets into text */
+} pcv_example;
+
+typedef struct {
+    pcv_buf text;
+    pcv_buf rows;               /* of pcv_example */
+} pcv_examples;
+
+/* DIR/label/file, and a list of path<TAB>label.  Every file is there when
+ * they return 0; else -1.  Both are freed as two buffers. */
+int pcv_examples_directory(pcv_examples *e, const char *dir);
+int pcv_examples_list(pcv_examples *e, const char *list, size_t limit);
+
+/* Examples in one file, idx or .npy, and their labels in another. */
+typedef struct {
+    pcv_file file;
+    pcv_buf unpacked;           /* when file is a gzip */
+    pcv_media whole;            /* when the elements had to be put in order */
+    pcv_layout layout;
+    const unsigned char *data;  /* the first element, C order */
+    size_t step;                /* bytes from one example to the next */
+} pcv_pair;
+
+/* Is where "A,B" with two files of that name?  The offset of the comma. */
+size_t pcv_pair_comma(const char *where);
+/* *class becomes the labels, one for each example; pcv_free.  0 or -1. */
+int pcv_pair_open(pcv_pair *p, const char *where, const pcv_reading *how,
+                  int **class);
+void pcv_pair_close(pcv_pair *p);
+
+#endif

@@ -1,0 +1,378 @@
+/* prepare.c - a medium -> the array that a network takes.
+ *
+ *   pictures  channels, crop, resize, polarity, (v / 255 - mean) / std
+ *             -> F32 [channels][height][width], as the Hugging Face image
+ *             processor computes it
+ *   sound     resampled, padded or cut            -> F32 [samples]
+ *   bytes     byte + 6 between [CLS] and [SEP]    -> I32 [n]
+ *   points    rows of floats                      -> F32 [n][channels]
+ *   plain     rows of any numbers                 -> F32 [n][channels]
+ *
+ * One row of the table below per modality: what it makes of its own medium
+ * and what of an array.  No value that leaves here is NaN or infinite. */
+#include "formats.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { CLS = 4, SEP = 5, FIRST_BYTE = 6 };
+
+#define SHAPE_TEXT (8 + PCV_MAX_RANK * 22)
+
+typedef struct {
+    const pcv_prep *prep;
+    const pcv_media *media;
+    pcv_array view;             /* of media: borrowed, perhaps fewer axes */
+    const char *name;
+    pcv_array *out;
+} job;
+
+/* ---- arrays -------------------------------------------------------------- */
+
+static bool is_float(pcv_dtype t)
+{
+    return t == PCV_F64 || t == PCV_F32 || t == PCV_F16 || t == PCV_BF16;
+}
+
+static void print_shape(const pcv_array *a, char text[SHAPE_TEXT])
+{
+    int at = snprintf(text, SHAPE_TEXT, "%s [", pcv_dtype_name(a->dtype));
+
+    for (int i = 0; i < a->rank; i++)
+        at += snprintf(text + at, SHAPE_TEXT - (size_t)at, "%s%zu",
+                       i ? "," : "", a->dim[i]);
+    snprintf(text + at, SHAPE_TEXT - (size_t)at, "]");
+}
+
+static int wrong_shape(const job *j, const char *want)
+{
+    char found[SHAPE_TEXT];
+
+    print_shape(&j->media->array, found);
+    return pcv_fail(EX_DATAERR, "%s: array is %s, want %s", j->name, found,
+                    want);
+}
+
+/* An array of one item, written with its batch axis, is that item. */
+static void drop_batch_axis(pcv_array *a)
+{
+    a->rank--;
+    memmove(a->dim, a->dim + 1, (size_t)a->rank * sizeof *a->dim);
+}
+
+static int open_out(job *j, pcv_dtype t, int rank, const size_t *dim)
+{
+    size_t count = 1;
+
+    for (int i = 0; i < rank; i++)
+        if (!pcv_mul(count, dim[i], &count))
+            return pcv_fail(EX_DATAERR, "%s: too many values", j->name);
+    j->out->data = pcv_alloc(count, pcv_dtype_size(t));
+    if (!j->out->data)
+        return -1;
+    j->out->dtype = t;
+    j->out->rank = rank;
+    memcpy(j->out->dim, dim, (size_t)rank * sizeof *dim);
+    return 0;
+}
+
+static int not_finite(const job *j, const pcv_array *a, size_t i, float v)
+{
+    char at[SHAPE_TEXT];
+    size_t index[PCV_MAX_RANK];
+    int end = 0;
+
+    for (int k = a->rank - 1; k >= 0; k--) {
+        index[k] = i % a->dim[k];
+        i /= a->dim[k];
+    }
+    for (int k = 0; k < a->rank; k++)
+        end += snprintf(at + end, sizeof at - (size_t)end, "%s%zu",
+                        k ? "," : "", index[k]);
+    return pcv_fail(EX_DATAERR, "%s: value [%s] is %s, want a finite number",
+                    j->name, at, isnan(v) ? "NaN" : "infinite");
+}
+
+/* a is F32. */
+static int check_finite(const job *j, const pcv_array *a)
+{
+    const float *v = a->data;
+    const size_t n = pcv_array_count(a);
+
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(v[i]))
+            return not_finite(j, a, i, v[i]);
+    return 0;
+}
+
+/* out gets the first values of the view, as many as dim says. */
+static int copy_floats(job *j, int rank, const size_t *dim)
+{
+    if (open_out(j, PCV_F32, rank, dim) != 0)
+        return -1;
+    pcv_dtype_to_float(j->view.dtype, j->view.data, pcv_array_count(j->out),
+                       j->out->data);
+    return check_finite(j, j->out);
+}
+
+/* ---- pictures ------------------------------------------------------------ */
+
+static int prepare_picture(job *j)
+{
+    return pcv_picture_prepare(j->prep, &j->view, j->name, j->out);
+}
+
+/* [C,H,W] floats, already normalised. */
+static int prepare_planes(job *j)
+{
+    const pcv_prep *prep = j->prep;
+    pcv_array *a = &j->view;
+    const bool any = prep->fit == PCV_KEEP;
+    char want[128];
+
+    if (a->rank == 4 && a->dim[0] == 1)
+        drop_batch_axis(a);
+    if (a->rank == 3 && a->dim[0] == (size_t)prep->channels &&
+        (any ? a->dim[1] > 0 && a->dim[2] > 0
+             : a->dim[1] == (size_t)prep->height &&
+               a->dim[2] == (size_t)prep->width))
+        return copy_floats(j, 3, a->dim);
+    if (any)
+        snprintf(want, sizeof want, "floats [%d,height,width] or a U8 picture",
+                 prep->channels);
+    else
+        snprintf(want, sizeof want, "floats [%d,%d,%d] or a U8 picture",
+                 prep->channels, prep->height, prep->width);
+    return wrong_shape(j, want);
+}
+
+static bool is_pixel(size_t channels)
+{
+    return channels == 1 || channels == 3;
+}
+
+/* U8 [H,W] and [H,W,1|3] are pictures; [1,H,W] is one of the first kind, but
+ * [1,W,3] a picture of one row. */
+static int prepare_picture_array(job *j)
+{
+    pcv_array *a = &j->view;
+
+    if (a->dtype != PCV_U8)
+        return is_float(a->dtype) ? prepare_planes(j)
+               : wrong_shape(j, "a U8 picture or floats");
+    if (a->dim[0] == 1 &&
+        (a->rank == 4 || (a->rank == 3 && !is_pixel(a->dim[2]))))
+        drop_batch_axis(a);
+    if (a->rank == 2)
+        a->dim[a->rank++] = 1;
+    if (a->rank != 3 || !is_pixel(a->dim[2]))
+        return wrong_shape(j, "a picture: [height,width], "
+                           "[height,width,1] or [height,width,3]");
+    return prepare_picture(j);
+}
+
+/* ---- sound --------------------------------------------------------------- */
+
+static int write_samples(job *j, const float *samples, size_t n)
+{
+    const size_t want = j->prep->samples > 0 ? (size_t)j->prep->samples : n;
+
+    if (n == 0)
+        return pcv_fail(EX_DATAERR, "%s: sound has no samples", j->name);
+    if (open_out(j, PCV_F32, 1, &want) != 0)
+        return -1;
+    memcpy(j->out->data, samples, (n < want ? n : want) * sizeof *samples);
+    return 0;
+}
+
+static int prepare_sound(job *j)
+{
+    const size_t n = j->view.dim[0];
+    const int from = j->media->rate, to = j->prep->rate;
+    float *samples;
+    size_t m;
+    int result;
+
+    if (check_finite(j, &j->view) != 0)
+        return -1;
+    if (n == 0 || from == to || from <= 0 || to <= 0)
+        return write_samples(j, j->view.data, n);
+    if (pcv_resample(j->view.data, n, from, to, &samples, &m) != 0)
+        return -1;
+    result = write_samples(j, samples, m);
+    pcv_free(samples);
+    return result;
+}
+
+/* Floats at the model's rate: [n], [n,1], [1,n]. */
+static int prepare_sound_array(job *j)
+{
+    pcv_array *a = &j->view, floats;
+    job copy = *j;
+    int result;
+
+    while (a->rank > 1 && a->dim[0] == 1)
+        drop_batch_axis(a);
+    while (a->rank > 1 && a->dim[a->rank - 1] == 1)
+        a->rank--;
+    if (a->rank != 1 || !is_float(a->dtype))
+        return wrong_shape(j, "floats [samples]");
+    copy.view = *a;
+    copy.out = &floats;
+    memset(&floats, 0, sizeof floats);
+    result = copy_floats(&copy, 1, a->dim);
+    if (result == 0)
+        result = write_samples(j, floats.data, a->dim[0]);
+    pcv_array_free(&floats);
+    return result;
+}
+
+/* ---- bytes --------------------------------------------------------------- */
+
+static int prepare_bytes(job *j)
+{
+    const uint8_t *bytes = j->view.data;
+    const size_t specials = j->prep->special ? 2 : 0;
+    const size_t length = j->prep->length > 0 ? (size_t)j->prep->length
+                                              : SIZE_MAX;
+    size_t n = j->view.dim[0], total;
+    int32_t *ids;
+
+    if (n == 0 && specials == 0)
+        return pcv_fail(EX_DATAERR, "%s: empty text", j->name);
+    if (length <= specials)
+        return pcv_fail(EX_DATAERR, "%s: the model takes %zu tokens, want "
+                        "more than the %zu special ones", j->name, length,
+                        specials);
+    if (n > length - specials)
+        n = length - specials;
+    if (!pcv_add(n, specials, &total))
+        return pcv_fail(EX_DATAERR, "%s: too many values", j->name);
+    if (open_out(j, PCV_I32, 1, &total) != 0)
+        return -1;
+    ids = j->out->data;
+    if (specials) {
+        *ids++ = CLS;
+        ids[n] = SEP;
+    }
+    for (size_t i = 0; i < n; i++)
+        ids[i] = bytes[i] + FIRST_BYTE;
+    return 0;
+}
+
+/* Ids as they are; too many are not cut, their end may be a [SEP]. */
+static int prepare_ids(job *j)
+{
+    pcv_array *a = &j->view;
+    const size_t size = pcv_dtype_size(a->dtype);
+    const int length = j->prep->length;
+    int32_t *ids;
+
+    if (a->rank == 2 && a->dim[0] == 1)
+        drop_batch_axis(a);
+    if (a->rank != 1 || is_float(a->dtype) || a->dtype == PCV_BOOL ||
+        a->dim[0] == 0)
+        return wrong_shape(j, "integers [n], n at least 1");
+    if (length > 0 && a->dim[0] > (size_t)length)
+        return pcv_fail(EX_DATAERR, "%s: %zu ids, want at most %d", j->name,
+                        a->dim[0], length);
+    if (open_out(j, PCV_I32, 1, a->dim) != 0)
+        return -1;
+    ids = j->out->data;
+    for (size_t i = 0; i < a->dim[0]; i++) {
+        double v;
+
+        pcv_dtype_to_double(a->dtype, (const char *)a->data + i * size, 1, &v);
+        if (v < 0 || v > INT32_MAX)
+            return pcv_fail(EX_DATAERR, "%s: id [%zu] is %.0f, want 0 to %d",
+                            j->name, i, v, INT32_MAX);
+        ids[i] = (int32_t)v;
+    }
+    return 0;
+}
+
+/* ---- rows of numbers ----------------------------------------------------- */
+
+/* [n,channels]; with one channel also [n]. */
+static int prepare_rows(job *j)
+{
+    pcv_array *a = &j->view;
+    const int length = j->prep->length;
+    char want[64];
+
+    if (a->rank == 3 && a->dim[0] == 1)
+        drop_batch_axis(a);
+    if (a->rank == 1 && j->prep->channels == 1)
+        a->dim[a->rank++] = 1;
+    if (a->rank != 2 || a->dim[1] != (size_t)j->prep->channels ||
+        a->dim[0] == 0) {
+        snprintf(want, sizeof want, "[n,%d], n at least 1",
+                 j->prep->channels);
+        return wrong_shape(j, want);
+    }
+    if (length > 0 && a->dim[0] > (size_t)length)
+        a->dim[0] = (size_t)length;
+    return copy_floats(j, 2, a->dim);
+}
+
+static int prepare_points(job *j)
+{
+    if (!is_float(j->view.dtype))
+        return wrong_shape(j, "floats");
+    return prepare_rows(j);
+}
+
+/* ---- the table ----------------------------------------------------------- */
+
+static const struct {
+    int modality;
+    const char *name;
+    int kind;                   /* its own medium; 0 only arrays */
+    int (*from_medium)(job *j);
+    int (*from_array)(job *j);
+} modalities[] = {
+    {PCV_IMAGE, "a picture", PCV_MEDIA_IMAGE, prepare_picture,
+     prepare_picture_array},
+    {PCV_SOUND, "a sound", PCV_MEDIA_SOUND, prepare_sound,
+     prepare_sound_array},
+    {PCV_BYTES, "text", PCV_MEDIA_BYTES, prepare_bytes, prepare_ids},
+    {PCV_POINTS, "an array of points", 0, NULL, prepare_points},
+    {PCV_PLAIN, "an array of numbers", 0, NULL, prepare_rows},
+};
+
+static const char *kind_name(const pcv_media *m)
+{
+    switch (m->kind) {
+    case PCV_MEDIA_IMAGE: return "a picture";
+    case PCV_MEDIA_SOUND: return "a sound";
+    case PCV_MEDIA_BYTES: return m->array.dim[0] ? "of no known format"
+                                                 : "an empty file";
+    default:              return "nothing";
+    }
+}
+
+int pcv_prepare(const pcv_prep *prep, const pcv_media *m, const char *name,
+                pcv_array *out)
+{
+    job j = {prep, m, m->array, name, out};
+    size_t i = 0;
+    int result;
+
+    memset(out, 0, sizeof *out);
+    while (i < PCV_LEN(modalities) && modalities[i].modality != prep->modality)
+        i++;
+    if (i == PCV_LEN(modalities))
+        return pcv_fail(EX_DATAERR, "%s: the model's modality is %d, want 1 "
+                        "to %zu", name, prep->modality, PCV_LEN(modalities));
+    if (m->kind == PCV_MEDIA_ARRAY)
+        result = modalities[i].from_array(&j);
+    else if (m->kind != 0 && m->kind == modalities[i].kind)
+        result = modalities[i].from_medium(&j);
+    else
+        result = pcv_fail(EX_DATAERR, "%s: is %s, the model takes %s", name,
+                          kind_name(m), modalities[i].name);
+    if (result != 0)
+        pcv_array_free(out);
+    return result;
+}

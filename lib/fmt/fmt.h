@@ -1,0 +1,100 @@
+/* fmt.h - side tower on base: bytes <-> named tensors and JSON. */
+#ifndef PCV_FMT_H
+#define PCV_FMT_H
+
+#include "../base/base.h"
+
+/* ---- json.c: the one includer of jansson.h ----------------------------- */
+
+/* A parsed value; borrowed from the document until pcv_json_close. */
+typedef struct pcv_json pcv_json;
+
+/* Parses n bytes (duplicate keys, bad UTF-8, NaN, trailing bytes and a depth
+ * over 64 are errors).  name is for messages.  NULL on failure. */
+pcv_json *pcv_json_parse(const char *text, size_t n, const char *name);
+void pcv_json_close(pcv_json *document);            /* NULL ok */
+
+typedef enum { PCV_JNULL, PCV_JBOOL, PCV_JINT, PCV_JREAL, PCV_JSTRING,
+               PCV_JARRAY, PCV_JOBJECT } pcv_json_type;
+pcv_json_type pcv_json_kind(const pcv_json *v);
+const pcv_json *pcv_json_get(const pcv_json *object, const char *key); /* NULL */
+const pcv_json *pcv_json_at(const pcv_json *array, size_t i);          /* NULL */
+size_t pcv_json_count(const pcv_json *v);   /* members of array or object */
+/* The i-th member of an object, in the file's order. */
+const char *pcv_json_key(const pcv_json *object, size_t i);
+const pcv_json *pcv_json_value(const pcv_json *object, size_t i);
+int64_t pcv_json_int(const pcv_json *v);    /* 0 unless a number that fits */
+double pcv_json_real(const pcv_json *v);    /* 0 unless a number */
+bool pcv_json_bool(const pcv_json *v);      /* false unless true */
+const char *pcv_json_string(const pcv_json *v);     /* NULL unless a string */
+
+/* Numbers as JSON: "%.9g" of a finite value, "null" otherwise; never
+ * depends on the locale. */
+void pcv_json_number(pcv_buf *b, double value);
+
+/* ---- safetensors.c ------------------------------------------------------ */
+
+typedef struct {
+    char *name;
+    pcv_dtype dtype;
+    int rank;
+    size_t dim[PCV_MAX_RANK];
+    const void *data;           /* borrowed from the mapped file */
+    size_t bytes;
+} pcv_tensor;
+
+typedef struct {
+    pcv_tensor *tensor;         /* in the order of their data */
+    size_t count;
+    char **key, **value;        /* __metadata__, strings */
+    size_t keys;
+    pcv_file file;
+} pcv_tensors;
+
+/* Opens and checks a file, or an image of one in memory (borrowed).  Every
+ * rule of the format is enforced: header length within the file and at most
+ * 100 MB, tensors contiguous from 0 without gap or overlap, sizes equal to
+ * shape x type, file ends at the last byte.  Messages name file and tensor. */
+int pcv_tensors_open(pcv_tensors *t, const char *path);
+int pcv_tensors_parse(pcv_tensors *t, const void *data, size_t n,
+                      const char *name);
+void pcv_tensors_close(pcv_tensors *t);
+const pcv_tensor *pcv_tensors_find(const pcv_tensors *t, const char *name);
+const char *pcv_tensors_meta(const pcv_tensors *t, const char *key); /* NULL */
+
+/* Writing: the header first, then the data of each tensor in that order, so
+ * that nothing has to be gathered in memory. */
+typedef struct {
+    const char *name;
+    pcv_dtype dtype;
+    int rank;
+    size_t dim[PCV_MAX_RANK];
+    const void *data;           /* little-endian, contiguous */
+} pcv_tensor_out;
+
+/* Appends the 8-byte length and the JSON header (padded with spaces to 8). */
+void pcv_tensors_header(pcv_buf *b, const pcv_tensor_out *t, size_t count,
+                        const char *const *key, const char *const *value,
+                        size_t keys);
+/* Temporary name, sync, rename.  0 or -1. */
+int pcv_tensors_save(const char *path, const pcv_tensor_out *t, size_t count,
+                     const char *const *key, const char *const *value,
+                     size_t keys);
+
+/* ---- sts.c: a stream of latents (pcv-formats(5)) ------------------------ */
+
+/* Appends one record; keys as in the manual page. */
+void pcv_sts_record(pcv_buf *b, const pcv_tensor_out *t, size_t count,
+                    const char *const *key, const char *const *value,
+                    size_t keys);
+
+/* Reads record after record from an open descriptor.  next: 1 and a record
+ * (its tensors borrow the reader's buffer until the following call), 0 after
+ * the end record that the stream must finish with, -1 on a stream that is
+ * truncated or malformed (message says after which record). */
+typedef struct pcv_sts pcv_sts;
+pcv_sts *pcv_sts_open(int fd, const char *name);    /* fd stays the caller's */
+int pcv_sts_next(pcv_sts *s, pcv_tensors *record);
+void pcv_sts_close(pcv_sts *s);
+
+#endif

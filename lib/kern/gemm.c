@@ -1,0 +1,113 @@
+/* gemm.c - matrix products: the only file that includes cblas.h.
+ *
+ * Bit-identical results for every thread count need two things of a BLAS.
+ * It must compute each product on one thread (OpenBLAS splits sums when it
+ * uses several), which is set inside every calling thread because the OpenMP
+ * flavour keeps the number per thread.  And a product must always be cut in
+ * the same way, because a row's bits can depend on the height of the matrix
+ * around it: panels depend on the shape alone.  The serial flavour of
+ * OpenBLAS is not safe to call from two threads (wrong results were seen), so
+ * it runs under a lock. */
+#include "kern.h"
+
+#include <cblas.h>
+#include <pthread.h>
+
+static pthread_mutex_t serial = PTHREAD_MUTEX_INITIALIZER;
+
+static bool blas_ready(void)
+{
+    static _Thread_local bool ready;
+    static _Thread_local bool threadsafe;
+
+    if (!ready) {
+        openblas_set_num_threads(1);
+        threadsafe = openblas_get_parallel() != OPENBLAS_SEQUENTIAL;
+        ready = true;
+    }
+    return threadsafe;
+}
+
+const char *pcv_blas_name(void)
+{
+    static _Thread_local char name[128];
+    pcv_buf b = {0};
+
+    pcv_buf_printf(&b, "%.60s %.40s", openblas_get_config(),
+                   openblas_get_corename());
+    for (size_t i = 0; i < sizeof name && b.data; i++) {
+        name[i] = i < b.len && i + 1 < sizeof name ? b.data[i] : '\0';
+        if (!name[i])
+            break;
+    }
+    pcv_buf_free(&b);
+    return name;
+}
+
+void pcv_gemm(bool ta, bool tb, int m, int n, int k, real alpha,
+              const real *a, int lda, const real *b, int ldb,
+              real beta, real *c, int ldc)
+{
+    bool safe = blas_ready();
+    CBLAS_TRANSPOSE oa = ta ? CblasTrans : CblasNoTrans;
+    CBLAS_TRANSPOSE ob = tb ? CblasTrans : CblasNoTrans;
+
+    if (m == 0 || n == 0)
+        return;
+    if (!safe)
+        pthread_mutex_lock(&serial);
+#ifdef PCV_DOUBLE
+    cblas_dgemm(CblasRowMajor, oa, ob, m, n, k, alpha, a, lda, b, ldb, beta,
+                c, ldc);
+#else
+    cblas_sgemm(CblasRowMajor, oa, ob, m, n, k, alpha, a, lda, b, ldb, beta,
+                c, ldc);
+#endif
+    if (!safe)
+        pthread_mutex_unlock(&serial);
+}
+
+typedef struct {
+    bool ta, tb;
+    int m, n, k, lda, ldb, ldc, step;
+    bool rows;                  /* panels of rows of C, else of columns */
+    real alpha, beta;
+    const real *a, *b;
+    real *c;
+} product;
+
+static void panel(void *arg, int i)
+{
+    const product *p = arg;
+    int at = i * p->step, all = p->rows ? p->m : p->n;
+    int len = at + p->step < all ? p->step : all - at;
+
+    if (p->rows)
+        pcv_gemm(p->ta, p->tb, len, p->n, p->k, p->alpha,
+                 p->a + (size_t)at * (p->ta ? 1 : (size_t)p->lda), p->lda,
+                 p->b, p->ldb, p->beta, p->c + (size_t)at * (size_t)p->ldc,
+                 p->ldc);
+    else
+        pcv_gemm(p->ta, p->tb, p->m, len, p->k, p->alpha, p->a, p->lda,
+                 p->b + (size_t)at * (p->tb ? (size_t)p->ldb : 1), p->ldb,
+                 p->beta, p->c + at, p->ldc);
+}
+
+/* Panels of the longer side of C: tall enough that packing the other operand
+ * again is cheap, and an even number of them where that can be. */
+void pcv_matmul(bool ta, bool tb, int m, int n, int k, real alpha,
+                const real *a, int lda, const real *b, int ldb,
+                real beta, real *c, int ldc)
+{
+    bool rows = m >= n;
+    int all = rows ? m : n;
+    int step = all > 1024 ? 256 : all > 256 ? 128 : all > 64 ? 64 : all;
+    product p = { ta, tb, m, n, k, lda, ldb, ldc, step, rows, alpha, beta,
+                  a, b, c };
+
+    if (m == 0 || n == 0)
+        return;
+    if ((double)m * n * k < 64 * 1024)      /* not worth waking a thread */
+        p.step = step = all;
+    pcv_parallel((all + step - 1) / step, panel, &p);
+}

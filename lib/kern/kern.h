@@ -1,0 +1,113 @@
+/* kern.h - floor 1: arithmetic on arrays.  Everything above is written in
+ * terms of this header alone, so another processor is another kern/. */
+#ifndef PCV_KERN_H
+#define PCV_KERN_H
+
+#include "../base/base.h"
+
+/* The number the network is made of.  -DPCV_DOUBLE builds the same sources
+ * in double precision, for checking gradients against differences. */
+#ifdef PCV_DOUBLE
+typedef double real;
+#define PCV_REAL PCV_F64
+#else
+typedef float real;
+#define PCV_REAL PCV_F32
+#endif
+
+/* ---- gemm.c: the only file that includes cblas.h ------------------------ */
+
+/* C (m x n, row stride ldc) = alpha op(A) op(B) + beta C, row-major: op(A)
+ * is m x k, op(B) k x n, transposed where ta, tb say so.  One call of a
+ * single-threaded BLAS on the calling thread. */
+void pcv_gemm(bool ta, bool tb, int m, int n, int k, real alpha,
+              const real *a, int lda, const real *b, int ldb,
+              real beta, real *c, int ldc);
+
+/* The same on all threads: C is cut into panels whose size depends on m and
+ * n alone, so the bits do not depend on the number of threads. */
+void pcv_matmul(bool ta, bool tb, int m, int n, int k, real alpha,
+                const real *a, int lda, const real *b, int ldb,
+                real beta, real *c, int ldc);
+
+/* "OpenBLAS 0.3.21 SkylakeX": name, version, kernel in use. */
+const char *pcv_blas_name(void);
+
+/* ---- rows.inc.c: every vector loop, once per instruction set ------------- */
+
+/* One run of elements that lie side by side along the last axis of a grid,
+ * as the structured attend sees it (nn/grid_attend.c has the algebra). */
+typedef struct {
+    int n;                      /* elements */
+    int c;                      /* content channels handled here: 0, 1 or 3 */
+    const real *content[3];     /* c rows of n */
+    const real *mean, *rstd;    /* n: LayerNorm statistics of each element */
+    const real *bias;           /* n: 0, or -INFINITY where masked; NULL */
+} pcv_run;
+
+/* What a query brings: its folded vector u split along the channels. */
+typedef struct {
+    real content[3];            /* u of the content channels */
+    real base;                  /* outer axes and constant channels */
+    real sum;                   /* sum of u over all channels */
+    const real *table;          /* n: u . F along the last axis */
+    const real *dots;           /* n: u . content, made by a product; NULL */
+} pcv_fold;
+
+/* Sums over a run that the weighted sum needs. */
+typedef struct {
+    double p, w, wm;            /* sum p, sum p r, sum p r m */
+    double content[3];          /* sum p r content */
+} pcv_sums;
+
+typedef struct {
+    const char *name;           /* "avx512" */
+    real (*max)(const real *x, int n);              /* -INFINITY if n = 0 */
+    /* x = exp(x - shift); returns the sum */
+    real (*exp_sum)(real *x, int n, real shift);
+    void (*scale)(real *x, int n, real a);          /* x *= a */
+    void (*axpy)(real *y, const real *x, int n, real a);    /* y += a x */
+    void (*add)(real *y, const real *x, int n);             /* y += x */
+    real (*dot)(const real *x, const real *y, int n);
+    /* y = (x - mean) rstd g + b; stats[0] = mean, stats[1] = rstd */
+    void (*norm)(const real *x, int n, const real *g, const real *b,
+                 real *y, real *stats);
+    /* dx += the gradient through the norm of one row */
+    void (*norm_back)(const real *x, int n, const real *g, const real *stats,
+                      const real *dy, real *dx);
+    void (*gelu)(const real *x, int n, real *y);            /* erf form */
+    void (*gelu_back)(const real *x, int n, const real *dy, real *dx); /* dx = */
+    void (*gelu_tanh)(const real *x, int n, real *y);
+    void (*gelu_tanh_back)(const real *x, int n, const real *dy, real *dx);
+    /* p = exp(s - lse); ds = p (dp - d): one row of attention backward */
+    void (*soft_back)(real *s, real *dp, int n, real lse, real d);
+    /* AdamW's moments and the update u = mhat / (sqrt(vhat) + eps) + wd w */
+    void (*adam)(const real *g, int n, real gscale, real *m, real *v,
+                 real b1, real b2, real c1, real c2, real eps, real wd,
+                 const real *w, real *u);
+    /* s = r (u . x - m sum u) [+ bias]; returns the largest */
+    real (*grid_score)(const pcv_run *r, const pcv_fold *u, real *s);
+    /* p = exp(s - top), w = p r: marginal += w, s = w, sums += */
+    void (*grid_weigh)(const pcv_run *r, real *s, real top, real *marginal,
+                       pcv_sums *sums);
+    /* p = exp(s - lse), dp like s with dz for u, w = p (dp - d) r:
+     * marginal += w, sums of w */
+    void (*grid_back)(const pcv_run *r, const pcv_fold *dz, real lse, real d,
+                      const real *s, real *p, real *dp, real *w,
+                      real *marginal, pcv_sums *sums);
+    /* LayerNorm statistics of n elements of `channels` in all, of which c
+     * planes are content; the rest adds sum[i] + sum0, square[i] + square0 */
+    void (*grid_stats)(const real *content, size_t plane, int c, int n,
+                       const double *sum, const double *square, double sum0,
+                       double square0, int channels, real *mean, real *rstd);
+} pcv_rows;
+
+/* ---- cpu.c ---------------------------------------------------------------- */
+
+/* The table of the best instruction set this processor has; PCV_CPU=base,
+ * avx2 or avx512 in the environment forces a lower one. */
+const pcv_rows *pcv_rows_get(void);
+/* All compiled tables that this processor can run, base first; for tests. */
+int pcv_rows_all(const pcv_rows *out[4]);
+
+#endif

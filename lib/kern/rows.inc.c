@@ -1,0 +1,418 @@
+/* rows.inc.c - every vector loop of the library, in plain C.  rows_base.c,
+ * rows_avx2.c and rows_avx512.c each define ROWS_NAME and ROWS_TABLE and
+ * include this file, and the Makefile compiles each for its instruction set.
+ *
+ * Three rules keep the loops both vector code and honest about NaN: clamps
+ * are written x < lo ? lo : x (a NaN passes, fmaxf would not vectorise);
+ * sums are declared reductions, so that no -ffast-math is needed; nothing is
+ * called inside a loop but the static functions here. */
+#include "kern.h"
+
+#include <math.h>
+
+#define SIMD _Pragma("omp simd")
+#define SUM(...) SIMD_(omp simd reduction(+ : __VA_ARGS__))
+#define SIMD_(x) _Pragma(#x)
+#define MAX_OF(v) SIMD_(omp simd reduction(max : v))
+
+#define R(x) ((real)(x))
+
+/* ---- exp and erf ----------------------------------------------------------
+ * float: exp(x) = 2^n e^r with |r| <= ln 2 / 2 and a polynomial of degree 6
+ * for e^r (relative error 3e-9 before rounding); erf from an odd polynomial
+ * below 1 and 1 - exp(q(x)) above (1e-7 absolute).  The coefficients are
+ * Chebyshev fits.  double: libm, which is slower and exact. */
+#ifdef PCV_DOUBLE
+static inline real exp1(real x)
+{
+    return exp(x);
+}
+
+static inline real erf1(real x)
+{
+    return erf(x);
+}
+#else
+static inline real exp1(real x)
+{
+    /* adding 1.5 * 2^23 leaves the nearest integer in the lowest bits */
+    union { float f; uint32_t i; } two;
+    float c = x > 88.0f ? 88.0f : x < -87.0f ? -87.0f : x, n;
+    float r, e = 1.394858082e-3f;
+
+    two.f = c * 1.44269504f + 12582912.0f;
+    n = two.f - 12582912.0f;
+    r = (c - n * 0.693145752f) - n * 1.42860677e-6f;
+    e = e * r + 8.375128890e-3f;
+    e = e * r + 4.166621827e-2f;
+    e = e * r + 1.666641548e-1f;
+    e = e * r + 5.000000108e-1f;
+    e = e * r + 1.000000038f;
+    e = e * r + 1.0f;
+    two.i = (two.i + 127) << 23;
+    e *= two.f;
+    return x < -87.0f ? 0.0f : e;       /* exactly 0 where masked */
+}
+
+static inline real erf1(real x)
+{
+    float a = x < 0.0f ? -x : x, t = a > 4.0f ? 4.0f : a, s = a * a;
+    float p = 7.882497113e-5f, q = -1.330939039e-5f, y;
+
+    p = p * s - 8.018854993e-4f;
+    p = p * s + 5.189311943e-3f;
+    p = p * s - 2.685432880e-2f;
+    p = p * s + 1.128359746e-1f;
+    p = p * s - 3.761262690e-1f;
+    p = p * s + 1.128379166f;
+    q = q * t + 3.175720346e-4f;
+    q = q * t - 3.436867598e-3f;
+    q = q * t + 2.262198592e-2f;
+    q = q * t - 1.033189800e-1f;
+    q = q * t - 6.390933195e-1f;
+    q = q * t - 1.125925949f;
+    q = q * t - 7.569686265e-4f;
+    y = a < 1.0f ? p * a : 1.0f - exp1(q);
+    return x < 0.0f ? -y : y;
+}
+#endif
+
+/* ---- sums and scalings ---------------------------------------------------- */
+
+static real rows_max(const real *x, int n)
+{
+    real m = -(real)INFINITY;
+
+    MAX_OF(m)
+    for (int i = 0; i < n; i++)
+        m = x[i] > m ? x[i] : m;
+    return m;
+}
+
+static real rows_exp_sum(real *x, int n, real shift)
+{
+    real s = 0;
+
+    SUM(s)
+    for (int i = 0; i < n; i++) {
+        real e = exp1(x[i] - shift);
+
+        x[i] = e;
+        s += e;
+    }
+    return s;
+}
+
+static void rows_scale(real *x, int n, real a)
+{
+    SIMD
+    for (int i = 0; i < n; i++)
+        x[i] *= a;
+}
+
+static void rows_axpy(real *restrict y, const real *restrict x, int n, real a)
+{
+    SIMD
+    for (int i = 0; i < n; i++)
+        y[i] += a * x[i];
+}
+
+static void rows_add(real *restrict y, const real *restrict x, int n)
+{
+    SIMD
+    for (int i = 0; i < n; i++)
+        y[i] += x[i];
+}
+
+static real rows_dot(const real *x, const real *y, int n)
+{
+    real s = 0;
+
+    SUM(s)
+    for (int i = 0; i < n; i++)
+        s += x[i] * y[i];
+    return s;
+}
+
+/* ---- layer norm (eps 1e-5, as every published checkpoint) ------------------ */
+
+static void rows_norm(const real *x, int n, const real *g, const real *b,
+                      real *y, real *stats)
+{
+    real sum = 0, var = 0, mean, rstd;
+
+    SUM(sum)
+    for (int i = 0; i < n; i++)
+        sum += x[i];
+    mean = sum / R(n);
+    SUM(var)
+    for (int i = 0; i < n; i++)
+        var += (x[i] - mean) * (x[i] - mean);
+    rstd = R(1.0 / sqrt((double)(var / R(n)) + 1e-5));
+    SIMD
+    for (int i = 0; i < n; i++)
+        y[i] = (x[i] - mean) * rstd * g[i] + b[i];
+    stats[0] = mean;
+    stats[1] = rstd;
+}
+
+/* With xh = (x - mean) rstd and t = dy g:
+ * dx = rstd (t - mean(t) - xh mean(t xh)). */
+static void rows_norm_back(const real *x, int n, const real *g,
+                           const real *stats, const real *dy,
+                           real *restrict dx)
+{
+    real mean = stats[0], rstd = stats[1], st = 0, sx = 0;
+
+    SUM(st, sx)
+    for (int i = 0; i < n; i++) {
+        real t = dy[i] * g[i];
+
+        st += t;
+        sx += t * ((x[i] - mean) * rstd);
+    }
+    st /= R(n);
+    sx /= R(n);
+    SIMD
+    for (int i = 0; i < n; i++)
+        dx[i] += rstd * (dy[i] * g[i] - st - (x[i] - mean) * rstd * sx);
+}
+
+/* ---- activations ------------------------------------------------------------ */
+
+static void rows_gelu(const real *x, int n, real *y)
+{
+    SIMD
+    for (int i = 0; i < n; i++)
+        y[i] = R(0.5) * x[i] * (1 + erf1(x[i] * R(0.70710678118654752)));
+}
+
+/* d/dx = Phi(x) + x phi(x) */
+static void rows_gelu_back(const real *x, int n, const real *dy, real *dx)
+{
+    SIMD
+    for (int i = 0; i < n; i++) {
+        real v = x[i];
+        real cdf = R(0.5) * (1 + erf1(v * R(0.70710678118654752)));
+        real pdf = R(0.39894228040143268) * exp1(R(-0.5) * v * v);
+
+        dx[i] = dy[i] * (cdf + v * pdf);
+    }
+}
+
+/* The tanh form, by (1 + tanh u) / 2 = 1 / (1 + e) with e = exp(-2u), which
+ * keeps its digits where the tanh is close to -1.  Clamped, so that e and
+ * what is made of it stay finite. */
+static inline real tanh_e(real v)
+{
+    real u = R(0.79788456080286536) * (v + R(0.044715) * v * v * v);
+
+    return exp1(-2 * (u > 40 ? 40 : u < -40 ? -40 : u));
+}
+
+static void rows_gelu_tanh(const real *x, int n, real *y)
+{
+    SIMD
+    for (int i = 0; i < n; i++)
+        y[i] = x[i] / (1 + tanh_e(x[i]));
+}
+
+/* With s = 1 / (1 + e): d/dx = s + x s (1 - s) 2u', and 1 - s = e s. */
+static void rows_gelu_tanh_back(const real *x, int n, const real *dy, real *dx)
+{
+    SIMD
+    for (int i = 0; i < n; i++) {
+        real v = x[i], e = tanh_e(v), s = 1 / (1 + e);
+        real du = R(0.79788456080286536) * (1 + R(3 * 0.044715) * v * v);
+
+        dx[i] = dy[i] * (s + 2 * v * s * (e * s) * du);
+    }
+}
+
+/* ---- attention and the optimiser --------------------------------------------- */
+
+static void rows_soft_back(real *restrict s, real *restrict dp, int n, real lse,
+                           real d)
+{
+    SIMD
+    for (int i = 0; i < n; i++) {
+        real p = exp1(s[i] - lse);
+
+        s[i] = p;
+        dp[i] = p * (dp[i] - d);
+    }
+}
+
+static void rows_adam(const real *g, int n, real gscale, real *restrict m,
+                      real *restrict v, real b1, real b2, real c1, real c2,
+                      real eps, real wd, const real *w, real *restrict u)
+{
+    SIMD
+    for (int i = 0; i < n; i++) {
+        real gi = g[i] * gscale;
+        real mi = b1 * m[i] + (1 - b1) * gi;
+        real vi = b2 * v[i] + (1 - b2) * gi * gi;
+
+        m[i] = mi;
+        v[i] = vi;
+#ifdef PCV_DOUBLE
+        u[i] = mi * c1 / (sqrt(vi * c2) + eps) + wd * w[i];
+#else
+        u[i] = mi * c1 / (sqrtf(vi * c2) + eps) + wd * w[i];
+#endif
+    }
+}
+
+/* ---- the structured attend ---------------------------------------------------- */
+
+/* s = base + table + content . u - m sum(u), the product with r last.  The
+ * body is a macro because the number of content channels must be a constant
+ * of each loop for it to become vector code. */
+#define SCORE(DOTS)                                                          \
+    SIMD                                                                     \
+    for (int i = 0; i < n; i++)                                              \
+        s[i] = q[i] * (base + t[i] + (DOTS) - m[i] * su);
+
+static void score(const pcv_run *r, const pcv_fold *u, real *restrict s)
+{
+    const int n = r->n;
+    const real *m = r->mean, *q = r->rstd, *t = u->table, *d = u->dots;
+    const real *x = r->content[0], *y = r->content[1], *z = r->content[2];
+    const real a = u->content[0], b = u->content[1], c = u->content[2];
+    const real base = u->base, su = u->sum;
+
+    if (r->c == 1)
+        SCORE(a * x[i])
+    else if (r->c == 3)
+        SCORE(a * x[i] + b * y[i] + c * z[i])
+    else if (d)
+        SCORE(d[i])
+    else
+        SCORE(0)
+    if (r->bias)
+        rows_add(s, r->bias, n);
+}
+
+static real rows_grid_score(const pcv_run *r, const pcv_fold *u, real *s)
+{
+    score(r, u, s);
+    return rows_max(s, r->n);
+}
+
+static void content_sums(const pcv_run *r, const real *w, pcv_sums *sums)
+{
+    const int n = r->n;
+    const real *x = r->content[0], *y = r->content[1], *z = r->content[2];
+    real a = 0, b = 0, c = 0;
+
+    if (r->c == 1) {
+        SUM(a)
+        for (int i = 0; i < n; i++)
+            a += w[i] * x[i];
+    } else if (r->c == 3) {
+        SUM(a, b, c)
+        for (int i = 0; i < n; i++) {
+            a += w[i] * x[i];
+            b += w[i] * y[i];
+            c += w[i] * z[i];
+        }
+    }
+    sums->content[0] += (double)a;
+    sums->content[1] += (double)b;
+    sums->content[2] += (double)c;
+}
+
+static void rows_grid_weigh(const pcv_run *r, real *restrict s, real top,
+                            real *restrict marginal, pcv_sums *sums)
+{
+    const int n = r->n;
+    const real *m = r->mean, *q = r->rstd;
+    real sp = 0, sw = 0, sm = 0;
+
+    SUM(sp, sw, sm)
+    for (int i = 0; i < n; i++) {
+        real p = exp1(s[i] - top), w = p * q[i];
+
+        sp += p;
+        sw += w;
+        sm += w * m[i];
+        marginal[i] += w;
+        s[i] = w;
+    }
+    sums->p += (double)sp;
+    sums->w += (double)sw;
+    sums->wm += (double)sm;
+    content_sums(r, s, sums);
+}
+
+static void rows_grid_back(const pcv_run *r, const pcv_fold *dz, real lse,
+                           real d, const real *s, real *restrict p,
+                           real *restrict dp, real *restrict w,
+                           real *restrict marginal, pcv_sums *sums)
+{
+    const int n = r->n;
+    const real *m = r->mean, *q = r->rstd;
+    pcv_run free = *r;
+    real sw = 0, sm = 0;
+
+    free.bias = NULL;           /* a mask moves scores, not their gradient */
+    score(&free, dz, dp);
+    SUM(sw, sm)
+    for (int i = 0; i < n; i++) {
+        real e = exp1(s[i] - lse), v = e * (dp[i] - d) * q[i];
+
+        sw += v;
+        sm += v * m[i];
+        marginal[i] += v;
+        p[i] = e;
+        w[i] = v;
+    }
+    sums->w += (double)sw;
+    sums->wm += (double)sm;
+    content_sums(r, w, sums);
+}
+
+/* Mean and variance without the array: the variance as E x^2 - m^2 is safe in
+ * double, and more so because sines and cosines dominate: their mean is small
+ * beside their spread. */
+static void rows_grid_stats(const real *content, size_t plane, int c, int n,
+                            const double *sum, const double *square,
+                            double sum0, double square0, int channels,
+                            real *mean, real *rstd)
+{
+    double s[256], q[256], inv = 1.0 / channels;
+
+    for (int at = 0; at < n; at += 256) {
+        int len = n - at < 256 ? n - at : 256;
+
+        SIMD
+        for (int i = 0; i < len; i++) {
+            s[i] = sum[at + i] + sum0;
+            q[i] = square[at + i] + square0;
+        }
+        for (int k = 0; k < c; k++) {
+            const real *x = content + (size_t)k * plane + at;
+
+            SIMD
+            for (int i = 0; i < len; i++) {
+                s[i] += (double)x[i];
+                q[i] += (double)x[i] * (double)x[i];
+            }
+        }
+        SIMD
+        for (int i = 0; i < len; i++) {
+            double m = s[i] * inv, v = q[i] * inv - m * m;
+
+            mean[at + i] = (real)m;
+            rstd[at + i] = (real)(1 / sqrt((v < 0 ? 0 : v) + 1e-5));
+        }
+    }
+}
+
+extern const pcv_rows ROWS_TABLE;
+const pcv_rows ROWS_TABLE = {
+    ROWS_NAME, rows_max, rows_exp_sum, rows_scale, rows_axpy, rows_add,
+    rows_dot, rows_norm, rows_norm_back, rows_gelu, rows_gelu_back,
+    rows_gelu_tanh, rows_gelu_tanh_back, rows_soft_back, rows_adam,
+    rows_grid_score, rows_grid_weigh, rows_grid_back, rows_grid_stats,
+};

@@ -1,0 +1,83 @@
+/* cost.c - what a pass costs: FLOPs (a multiply-add is two) of the plain form
+ * of every use in the plan, of the cross-attends as they are run, and the
+ * bytes that the memory plan takes. */
+#include "model.h"
+
+/* Projections and MLP of n rows of a block; what is read costs extra. */
+static double rows_cost(const pcv_block *b, double n)
+{
+    double d = b->d, mlp = 2.0 * b->widening * d * d;
+
+    return 2 * n * (d * b->qk + (double)b->v * d + mlp);
+}
+
+/* Keys, values, scores and weighted sum of n queries over m rows of c. */
+static double read_cost(const pcv_block *b, double n, double m, double c)
+{
+    return 2 * m * c * (b->qk + b->v) + 2 * n * m * (b->qk + b->v);
+}
+
+/* The structured form: per score the content channels, axes and a few more
+ * twice over, an exp, and the tables per axis (structured attend: header of
+ * grid_attend.c). */
+static double grid_cost(const pcv_block *b, const pcv_tokens *t, double n)
+{
+    double reads = n * b->heads, cost = 0;
+
+    for (int i = 0; i < t->segments; i++) {
+        const pcv_segment *s = &t->segment[i];
+        double m = 1, tables = 0;
+
+        for (int a = 0; a < s->axes; a++) {
+            m *= s->len[a];
+            tables += 4.0 * s->len[a] * s->cols[a];
+        }
+        cost += reads * (m * (4.0 * s->c + 24) + tables);
+    }
+    return cost + 2 * n * t->c * (double)(b->qk + b->v);
+}
+
+static void encoder_cost(const pcv_net *n, const pcv_tokens *t, int form,
+                         pcv_cost *c)
+{
+    double rows = n->spec.latents;
+
+    for (int i = 0; i < n->uses; i++) {
+        const pcv_block *b = n->use[i].block;
+
+        if (n->use[i].input) {
+            c->cross += rows_cost(b, rows) + read_cost(b, rows, t->n, t->c);
+            c->cross_run += rows_cost(b, rows) +
+                            (form == PCV_FORM_GRID
+                                 ? grid_cost(b, t, rows)
+                                 : read_cost(b, rows, t->n, t->c));
+        } else {
+            c->self += rows_cost(b, rows) + read_cost(b, rows, rows, b->d);
+        }
+    }
+}
+
+int pcv_net_cost(const pcv_net *n, const pcv_array *x, pcv_cost *c)
+{
+    double queries = pcv_net_queries(n), d = n->spec.d;
+    int most = queries > 1024 ? 1024 : (int)queries;
+    pcv_session s;
+
+    pcv_session_open(&s, n, false, most);
+    if (pcv_session_bind(&s, &x, 1) < 0) {
+        pcv_session_close(&s);
+        return -1;
+    }
+    *c = (pcv_cost){ .elements = s.batch.tokens.n, .channels = n->stem.c };
+    encoder_cost(n, &s.batch.tokens, s.uses_form, c);
+    if (n->spec.decoder == PCV_DECODE_MEAN)
+        c->decode = 2 * d * n->spec.outputs;
+    else
+        c->decode = rows_cost(&n->decoder, queries) +
+                    read_cost(&n->decoder, queries, n->spec.latents, d) +
+                    2 * queries * n->queries.e * n->spec.outputs;
+    c->memory = (double)s.arena.size + (double)s.scratch.size +
+                (double)s.batch.content_cap * sizeof(real);
+    pcv_session_close(&s);
+    return 0;
+}

@@ -1,0 +1,202 @@
+/* model.h - floor 4: a model as data (spec), its blocks and the order of
+ * their uses (net), and one pass through it (session). */
+#ifndef PCV_MODEL_H
+#define PCV_MODEL_H
+
+#include "../fmt/fmt.h"
+#include "../tokens/tokens.h"
+
+/* ---- fields.c: a struct described by a table --------------------------------- */
+
+typedef struct {
+    const char *name;           /* "latents": --latents */
+    const char *help;           /* one line */
+    const char *values;         /* "N", "fourier|nerf|learned|none" */
+} pcv_field;
+
+/* Types: int; bool and word are ints whose texts stand in `values` in their
+ * order (an enum that starts at 1 has an empty first one); real; res and stats
+ * are 3 and 4 reals, a shorter list repeats its last. */
+enum pcv_row_type { PCV_ROW_INT, PCV_ROW_BOOL, PCV_ROW_REAL, PCV_ROW_RES,
+                    PCV_ROW_STATS, PCV_ROW_WORD };
+
+typedef struct {
+    pcv_field field;
+    bool top;                   /* config.json: a key of Hugging Face's */
+    const char *key;
+    int type;
+    size_t at;                  /* offset in the struct */
+    double standard, min, max;  /* default and range */
+} pcv_row;
+
+typedef struct {
+    const pcv_row *row;
+    size_t count;
+} pcv_table;
+
+/* -1: unknown name or bad value (the message says what is wanted). */
+int pcv_table_set(const pcv_table *t, void *s, const char *name,
+                  const char *value);
+void pcv_table_get(const pcv_table *t, const void *s, const char *name,
+                   pcv_buf *b);
+void pcv_table_default(const pcv_table *t, void *s);
+int *pcv_row_int(void *s, const pcv_row *r);
+double *pcv_row_real(void *s, const pcv_row *r);
+int pcv_row_numbers(const pcv_row *r);
+int pcv_row_number(void *s, const pcv_row *r, int k, double v); /* 0 or -1 */
+
+/* ---- spec.c: what a model is; our config.json --------------------------------- */
+
+enum pcv_task { PCV_CLASSIFY, PCV_RECONSTRUCT };
+enum pcv_decoder { PCV_DECODE_QUERY, PCV_DECODE_MEAN, PCV_DECODE_GRID };
+
+/* Every field is one row of spec.c's table: its name on pcv-train's command
+ * line, its key in config.json (Hugging Face's where they have one), type,
+ * default, range.  A field that is not in the table does not exist. */
+typedef struct {
+    pcv_prep prep;              /* modality, shape, preprocessing */
+    int position;               /* enum pcv_position */
+    int bands;
+    double max_res[3];          /* 0: the size of the grid at hand */
+    int pos_channels;           /* learned positions */
+    int pos_project, project;
+    int patch;                  /* sound: samples per element */
+    int vocab, embed;           /* bytes */
+    int latents, d;             /* N x D */
+    int rounds;                 /* R: blocks of self-attention layers */
+    int layers;                 /* L: self-attention layers per block */
+    int cross_attends;          /* rounds that start with a cross-attend */
+    int share_first_cross;      /* cross-attend 1 shares with the others */
+    int share_cross;            /* cross-attends 2.. share one set */
+    int share_first_block;      /* block 1 shares with the others */
+    int share_blocks;           /* blocks 2.. share one set */
+    int cross_heads, self_heads;
+    int qk, v;                  /* 0: the rules of section 3.1 */
+    int cross_widening, self_widening;
+    int act;                    /* enum pcv_act */
+    int residual;               /* of the encoder's cross-attends */
+    int decoder;                /* enum pcv_decoder */
+    int decoder_heads, decoder_residual;
+    int query_bands;            /* grid decoder: bands of the output queries */
+    int task;                   /* enum pcv_task */
+    int outputs;                /* classes, or channels per query */
+    char **label;               /* classify: `outputs` names, owned */
+} pcv_spec;
+
+void pcv_spec_default(pcv_spec *s);
+void pcv_spec_free(pcv_spec *s);
+int pcv_spec_copy(pcv_spec *to, const pcv_spec *from);
+/* The table, for help texts: field i, or NULL past the end. */
+const pcv_field *pcv_spec_field(int i);
+/* Sets a field from text; -1: unknown name, bad value (message says what is
+ * wanted). */
+int pcv_spec_set(pcv_spec *s, const char *name, const char *value);
+/* Appends the value of field `name` as text. */
+void pcv_spec_get(const pcv_spec *s, const char *name, pcv_buf *b);
+/* Do the fields fit together?  0 or -1. */
+int pcv_spec_check(const pcv_spec *s);
+int pcv_spec_set_labels(pcv_spec *s, const char *const *label, int n);
+/* From and to the text of config.json; name is for messages. */
+int pcv_spec_parse(pcv_spec *s, const char *text, size_t n, const char *name);
+void pcv_spec_write(const pcv_spec *s, pcv_buf *b);
+
+/* ---- net.c: the blocks and the plan --------------------------------------------- */
+
+/* One use of a block.  The same block may be used many times: that is weight
+ * sharing. */
+typedef struct {
+    const pcv_block *block;
+    bool input;                 /* reads the input; else the latents */
+} pcv_use;
+
+typedef struct {
+    pcv_spec spec;
+    pcv_params params;
+    pcv_stem stem;
+    pcv_param *latents;         /* N x D */
+    pcv_block *block;
+    int blocks;
+    pcv_use *use;
+    int uses;
+    pcv_queries queries;        /* unless the decoder is `mean` */
+    pcv_block decoder;
+    pcv_linear head;            /* to `outputs` */
+    char *fingerprint;          /* hex digest of the weights, once loaded */
+} pcv_net;
+
+/* Registers everything that the spec asks for; no weights yet. */
+int pcv_net_build(pcv_net *n, const pcv_spec *spec);
+int pcv_net_init(pcv_net *n, uint64_t seed);    /* allocates and draws */
+void pcv_net_free(pcv_net *n);
+
+/* ---- load.c ----------------------------------------------------------------------- */
+
+/* A directory with config.json and model.safetensors.  Names every tensor
+ * that is missing, extra or of another shape. */
+int pcv_net_load(pcv_net *n, const char *dir);
+/* The tensors of a file into parameters of the same names (prefix before
+ * each name in the file, "" for none). */
+int pcv_net_fill(pcv_net *n, const pcv_tensors *t, const char *prefix,
+                 const char *name);
+/* Writes config.json and model.safetensors into an existing directory. */
+int pcv_net_save(const pcv_net *n, const char *dir);
+/* The parameters as rows for a writer, *out owned by the caller. */
+int pcv_net_tensors(const pcv_net *n, pcv_tensor_out **out);
+
+/* ---- session.c: one pass ------------------------------------------------------------ */
+
+/* Memory is planned when inputs are bound and of a new shape; encode, decode
+ * and backward never allocate. */
+typedef struct {
+    const pcv_net *net;
+    bool train;                 /* records are kept, gradients wanted */
+    bool recompute;             /* train: keep only the blocks' inputs */
+    int form;                   /* enum pcv_form */
+    int asked;                  /* queries per item and decode */
+
+    pcv_batch batch;
+    int items, elements;        /* planned for */
+    int uses_form;
+    pcv_arena arena, scratch;
+    real **x;                   /* uses + 1 latent arrays, B*N x D */
+    pcv_block_record *record;   /* uses (one, unless all are kept) */
+    real *dx, *dx_next;         /* B*N x D */
+    const int *index;           /* queries of the last decode; NULL: 0.. */
+    real *ask, *answer, *dask;  /* B*asked x E */
+    real *pooled;               /* mean: B x D */
+    real *out, *dout;           /* B*asked x outputs */
+    pcv_block_record decoded;
+    pcv_row_tokens latents;
+} pcv_session;
+
+void pcv_session_open(pcv_session *s, const pcv_net *net, bool train,
+                      int asked);
+void pcv_session_close(pcv_session *s);
+/* Inputs of the next pass.  0 or -1. */
+int pcv_session_bind(pcv_session *s, const pcv_array *const *x, int items);
+/* The latents, B*N x D, borrowed until the next bind. */
+const real *pcv_session_encode(pcv_session *s, const pcv_pass *pass);
+/* Latents made elsewhere in place of encode's (items must be bound or
+ * pcv_session_plan called). */
+int pcv_session_plan(pcv_session *s, int items, const real *latents);
+/* Outputs of queries index[0..n) (NULL: the first n) of every item:
+ * B*n x outputs, borrowed.  A mean decoder takes n = 1. */
+const real *pcv_session_decode(pcv_session *s, const pcv_pass *pass,
+                               const int *index, int n);
+/* From s->dout (set by the caller after decode) to all gradients. */
+void pcv_session_backward(pcv_session *s, const pcv_pass *pass, int n);
+int pcv_net_queries(const pcv_net *n);      /* O: 1 for a mean decoder */
+
+/* ---- cost.c -------------------------------------------------------------------------- */
+
+typedef struct {
+    double elements, channels;  /* M, C */
+    double cross, self, decode; /* FLOPs (a multiply-add is 2), plain form */
+    double cross_run;           /* of the cross-attends as run */
+    double memory;              /* bytes of a pass beside the weights */
+} pcv_cost;
+
+/* For an input of that shape (the prepared array).  0 or -1. */
+int pcv_net_cost(const pcv_net *n, const pcv_array *x, pcv_cost *c);
+
+#endif

@@ -1,0 +1,330 @@
+/* session.c - one pass through a model: two loops over the plan, forward and
+ * in reverse.
+ *
+ * Memory is planned first: the layout functions run once on an arena that only
+ * counts and once on the real one.  In training each use of a block leaves a
+ * record; with `recompute` only its input is kept and the record is made again
+ * just before it is needed.  At inference there is one record and two latent
+ * arrays. */
+#include "model.h"
+
+#include <string.h>
+
+static size_t latent_size(const pcv_session *s)
+{
+    const pcv_spec *p = &s->net->spec;
+
+    return (size_t)s->items * (size_t)p->latents * (size_t)p->d;
+}
+
+static bool keeps(const pcv_session *s)
+{
+    return s->train && !s->recompute;
+}
+
+static bool has_mean(const pcv_session *s)
+{
+    return s->net->spec.decoder == PCV_DECODE_MEAN;
+}
+
+static const pcv_tokens *tokens_of(const pcv_session *s, const pcv_use *u)
+{
+    return u->input ? &s->batch.tokens : NULL;
+}
+
+void pcv_session_open(pcv_session *s, const pcv_net *net, bool train,
+                      int asked)
+{
+    memset(s, 0, sizeof *s);
+    s->net = net;
+    s->train = train;
+    s->asked = asked;
+}
+
+static void drop_memory(pcv_session *s)
+{
+    pcv_arena_close(&s->arena);
+    pcv_arena_close(&s->scratch);
+    pcv_free(s->x);
+    pcv_free(s->record);
+    s->x = NULL;
+    s->record = NULL;
+    s->items = s->elements = 0;
+}
+
+void pcv_session_close(pcv_session *s)
+{
+    drop_memory(s);
+    pcv_batch_free(&s->batch);
+}
+
+/* ---- the memory plan ------------------------------------------------------------- */
+
+static int form_of(const pcv_session *s)
+{
+    const pcv_block *b = s->net->use[0].block;
+    pcv_reader r = { &b->norm_kv, &b->key, &b->value, b->heads };
+
+    return pcv_read_form(&r, &s->batch.tokens, s->net->spec.latents, s->form);
+}
+
+static real *take(pcv_arena *a, size_t n)
+{
+    return pcv_arena_take(a, n, sizeof(real));
+}
+
+/* Encoder: latent arrays and records. */
+static void encoder_layout(pcv_session *s, pcv_arena *a)
+{
+    const pcv_net *n = s->net;
+    size_t size = latent_size(s), start = a->used, most = 0;
+    pcv_block_record rec;
+
+    for (int i = 0; i <= n->uses; i++) {
+        real *x = !s->train && i > 1 ? s->x[i % 2] : take(a, size);
+
+        s->x[i] = x;
+    }
+    if (s->train) {
+        s->dx = take(a, size);
+        s->dx_next = take(a, size);
+    }
+    start = a->used;
+    for (int i = 0; i < n->uses; i++) {
+        const pcv_use *u = &n->use[i];
+
+        if (!keeps(s))
+            a->used = start;
+        pcv_block_layout(u->block, tokens_of(s, u), s->items, n->spec.latents,
+                         s->uses_form, a, &rec);
+        s->record[i] = rec;
+        most = a->used > most ? a->used : most;
+    }
+    a->used = most > a->used ? most : a->used;
+}
+
+static void decoder_layout(pcv_session *s, pcv_arena *a)
+{
+    const pcv_net *n = s->net;
+    int asked = has_mean(s) ? 1 : s->asked;
+    size_t rows = (size_t)s->items * (size_t)asked;
+
+    if (has_mean(s)) {
+        s->pooled = take(a, (size_t)s->items * (size_t)n->spec.d);
+        s->ask = take(a, (size_t)s->items * (size_t)n->spec.d);
+    } else {
+        s->ask = take(a, rows * (size_t)n->queries.e);
+        s->answer = take(a, rows * (size_t)n->queries.e);
+        s->dask = take(a, rows * (size_t)n->queries.e);
+        pcv_block_layout(&n->decoder, &s->latents.tokens, s->items, asked,
+                         PCV_FORM_PLAIN, a, &s->decoded);
+    }
+    s->out = take(a, rows * (size_t)n->spec.outputs);
+    s->dout = take(a, rows * (size_t)n->spec.outputs);
+}
+
+static size_t scratch_need(const pcv_session *s)
+{
+    const pcv_net *n = s->net;
+    size_t most = 0;
+
+    for (int i = 0; i < n->uses; i++) {
+        size_t b = pcv_block_scratch(n->use[i].block,
+                                     tokens_of(s, &n->use[i]), s->items,
+                                     n->spec.latents, s->uses_form, s->train);
+
+        most = b > most ? b : most;
+    }
+    if (!has_mean(s)) {
+        size_t b = pcv_block_scratch(&n->decoder, &s->latents.tokens, s->items,
+                                     s->asked, PCV_FORM_PLAIN, s->train);
+
+        most = b > most ? b : most;
+    }
+    return most + 4096;
+}
+
+static void layout(pcv_session *s, pcv_arena *a)
+{
+    encoder_layout(s, a);
+    decoder_layout(s, a);
+}
+
+static int plan(pcv_session *s, int items)
+{
+    const pcv_net *n = s->net;
+    pcv_arena count = {0};
+
+    drop_memory(s);
+    s->items = items;
+    s->elements = s->batch.tokens.n;
+    s->x = pcv_alloc((size_t)n->uses + 1, sizeof *s->x);
+    s->record = pcv_alloc((size_t)n->uses, sizeof *s->record);
+    if (!s->x || !s->record)
+        return -1;
+    s->uses_form = form_of(s);
+    pcv_rows_bind(&s->latents, NULL, NULL, items, n->spec.latents, n->spec.d);
+    layout(s, &count);
+    if (pcv_arena_open(&s->arena, count.peak) < 0 ||
+        pcv_arena_open(&s->scratch, scratch_need(s)) < 0) {
+        drop_memory(s);
+        return -1;
+    }
+    layout(s, &s->arena);
+    return 0;
+}
+
+int pcv_session_bind(pcv_session *s, const pcv_array *const *x, int items)
+{
+    if (pcv_batch_bind(&s->batch, &s->net->stem, x, items) < 0)
+        return -1;
+    if (s->x && s->items == items && s->elements == s->batch.tokens.n)
+        return 0;
+    return plan(s, items);
+}
+
+int pcv_session_plan(pcv_session *s, int items, const real *latents)
+{
+    s->batch.tokens.items = items;
+    s->batch.tokens.c = s->net->stem.c;
+    if (s->items != items && plan(s, items) < 0)
+        return -1;
+    memcpy(s->x[s->net->uses], latents, latent_size(s) * sizeof(real));
+    return 0;
+}
+
+/* ---- encode ------------------------------------------------------------------------- */
+
+static void start_latents(pcv_session *s)
+{
+    size_t one = s->net->latents->count;
+
+    for (int b = 0; b < s->items; b++)
+        memcpy(s->x[0] + (size_t)b * one, s->net->latents->w,
+               one * sizeof(real));
+}
+
+static void use_forward(pcv_session *s, const pcv_pass *pass, int i, real *y)
+{
+    const pcv_use *u = &s->net->use[i];
+
+    pcv_block_forward(u->block, tokens_of(s, u), s->items,
+                      s->net->spec.latents, s->uses_form, pass, i, s->x[i], y,
+                      &s->record[i], &s->scratch);
+}
+
+const real *pcv_session_encode(pcv_session *s, const pcv_pass *pass)
+{
+    start_latents(s);
+    for (int i = 0; i < s->net->uses; i++)
+        use_forward(s, pass, i, s->x[i + 1]);
+    return s->x[s->net->uses];
+}
+
+/* ---- decode -------------------------------------------------------------------------- */
+
+/* Mean over latents (Perceiver, appendix C). */
+static void pool(const pcv_session *s, const real *x)
+{
+    int n = s->net->spec.latents, d = s->net->spec.d;
+    const pcv_rows *k = pcv_rows_get();
+
+    memset(s->pooled, 0, (size_t)s->items * (size_t)d * sizeof(real));
+    for (int b = 0; b < s->items; b++)
+        for (int i = 0; i < n; i++)
+            k->axpy(s->pooled + (size_t)b * (size_t)d,
+                    x + ((size_t)b * (size_t)n + (size_t)i) * (size_t)d, d,
+                    (real)1 / (real)n);
+}
+
+const real *pcv_session_decode(pcv_session *s, const pcv_pass *pass,
+                               const int *index, int n)
+{
+    const pcv_net *net = s->net;
+    const real *x = s->x[net->uses];
+    size_t e = (size_t)net->queries.e;
+
+    s->index = index;
+    if (has_mean(s)) {
+        pool(s, x);
+        pcv_linear_forward(&net->head, s->pooled, s->items, s->out);
+        return s->out;
+    }
+    for (int b = 0; b < s->items; b++)
+        pcv_queries_rows(&net->queries, index, n,
+                         s->ask + (size_t)b * (size_t)n * e);
+    pcv_rows_bind(&s->latents, x, s->train ? s->dx : NULL, s->items,
+                  net->spec.latents, net->spec.d);
+    pcv_block_forward(&net->decoder, &s->latents.tokens, s->items, n,
+                      PCV_FORM_PLAIN, pass, net->uses, s->ask, s->answer,
+                      &s->decoded, &s->scratch);
+    pcv_linear_forward(&net->head, s->answer, s->items * n, s->out);
+    return s->out;
+}
+
+/* ---- backward -------------------------------------------------------------------------- */
+
+static void mean_backward(pcv_session *s)
+{
+    int n = s->net->spec.latents, d = s->net->spec.d;
+    const pcv_rows *k = pcv_rows_get();
+    real *dpooled = s->ask;
+
+    memset(dpooled, 0, (size_t)s->items * (size_t)d * sizeof(real));
+    pcv_linear_backward(&s->net->head, s->pooled, s->dout, s->items, dpooled);
+    for (int b = 0; b < s->items; b++)
+        for (int i = 0; i < n; i++)
+            k->axpy(s->dx + ((size_t)b * (size_t)n + (size_t)i) * (size_t)d,
+                    dpooled + (size_t)b * (size_t)d, d, (real)1 / (real)n);
+}
+
+static void decode_backward(pcv_session *s, const pcv_pass *pass, int n)
+{
+    const pcv_net *net = s->net;
+    size_t size = (size_t)s->items * (size_t)n * (size_t)net->queries.e;
+    real *danswer = s->answer;  /* no longer needed once the head has gone */
+
+    memset(s->dask, 0, size * sizeof(real));
+    pcv_linear_backward(&net->head, s->answer, s->dout, s->items * n, s->dask);
+    memcpy(danswer, s->dask, size * sizeof(real));
+    memset(s->dask, 0, size * sizeof(real));
+    pcv_block_backward(&net->decoder, &s->latents.tokens, s->items, n,
+                       PCV_FORM_PLAIN, pass, net->uses, s->ask, danswer,
+                       &s->decoded, s->dask, &s->scratch);
+    for (int b = 0; b < s->items; b++)
+        pcv_queries_backward(&net->queries, s->index, n,
+                             s->dask + (size_t)b * (size_t)n *
+                                           (size_t)net->queries.e);
+}
+
+static void use_backward(pcv_session *s, const pcv_pass *pass, int i)
+{
+    const pcv_use *u = &s->net->use[i];
+    real *t;
+
+    if (!keeps(s))              /* made again, bit for bit */
+        use_forward(s, pass, i, s->dx_next);
+    memset(s->dx_next, 0, latent_size(s) * sizeof(real));
+    pcv_block_backward(u->block, tokens_of(s, u), s->items,
+                       s->net->spec.latents, s->uses_form, pass, i, s->x[i],
+                       s->dx, &s->record[i], s->dx_next, &s->scratch);
+    t = s->dx;
+    s->dx = s->dx_next;
+    s->dx_next = t;
+}
+
+void pcv_session_backward(pcv_session *s, const pcv_pass *pass, int n)
+{
+    const pcv_param *l = s->net->latents;
+    const pcv_rows *k = pcv_rows_get();
+
+    memset(s->dx, 0, latent_size(s) * sizeof(real));
+    if (has_mean(s))
+        mean_backward(s);
+    else
+        decode_backward(s, pass, n);
+    for (int i = s->net->uses - 1; i >= 0; i--)
+        use_backward(s, pass, i);
+    for (int b = 0; l->g && b < s->items; b++)
+        k->add(l->g, s->dx + (size_t)b * l->count, (int)l->count);
+}

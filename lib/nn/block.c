@@ -1,0 +1,262 @@
+/* block.c - the attend block, the one layer that the whole family is made of.
+ *
+ *   a  = norm_q(x)                       c = norm_kv(source), or a
+ *   z  = attend(query(a), key(c), value(c))
+ *   x1 = drop(out(z)) [+ x]              the un-normalised x, when `residual`
+ *   y  = x1 + drop(down(gelu(up(norm_mlp(x1)))))
+ *
+ * There is no norm after it (Perceiver IO, appendix E). */
+#include "nn.h"
+
+#include <math.h>
+#include <string.h>
+
+static void linear(pcv_linear *l, pcv_params *p, const char *path,
+                   const char *name, int in, int out)
+{
+    pcv_buf b = {0};
+
+    pcv_buf_printf(&b, "%s.%s", path, name);
+    pcv_linear_init(l, p, b.data ? b.data : "", in, out, true,
+                    1 / sqrt((double)in));
+    pcv_buf_free(&b);
+}
+
+static void norm(pcv_norm *l, pcv_params *p, const char *path,
+                 const char *name, int n)
+{
+    pcv_buf b = {0};
+
+    pcv_buf_printf(&b, "%s.%s", path, name);
+    pcv_norm_init(l, p, b.data ? b.data : "", n);
+    pcv_buf_free(&b);
+}
+
+void pcv_block_init(pcv_block *b, pcv_params *p, const char *path,
+                    const pcv_block_shape *s)
+{
+    int kv = s->kv ? s->kv : s->d;
+
+    memset(b, 0, sizeof *b);
+    b->d = s->d;
+    b->qk = s->qk;
+    b->v = s->v;
+    b->heads = s->heads;
+    b->widening = s->widening;
+    b->act = s->act;
+    b->cross = s->kv != 0;
+    b->residual = s->residual;
+    norm(&b->norm_q, p, path, "attention.self.layernorm1", s->d);
+    if (b->cross)
+        norm(&b->norm_kv, p, path, "attention.self.layernorm2", kv);
+    linear(&b->query, p, path, "attention.self.query", s->d, s->qk);
+    linear(&b->key, p, path, "attention.self.key", kv, s->qk);
+    linear(&b->value, p, path, "attention.self.value", kv, s->v);
+    linear(&b->out, p, path, "attention.output.dense", s->v, s->d);
+    norm(&b->norm_mlp, p, path, "layernorm", s->d);
+    linear(&b->up, p, path, "mlp.dense1", s->d, s->widening * s->d);
+    linear(&b->down, p, path, "mlp.dense2", s->widening * s->d, s->d);
+}
+
+static pcv_reader reader(const pcv_block *b)
+{
+    pcv_reader r = { &b->norm_kv, &b->key, &b->value, b->heads };
+
+    return r;
+}
+
+static pcv_core self_core(const pcv_block *b, int items, int n)
+{
+    pcv_core c = { items, n, n, b->heads, b->qk, b->v, NULL };
+
+    return c;
+}
+
+void pcv_block_layout(const pcv_block *b, const pcv_tokens *t, int items,
+                      int n, int form, pcv_arena *a, pcv_block_record *rec)
+{
+    size_t rows = (size_t)items * (size_t)n, w = sizeof(real);
+    size_t d = (size_t)b->d, wide = (size_t)b->widening * d;
+    pcv_reader r = reader(b);
+
+    memset(rec, 0, sizeof *rec);
+    rec->a = pcv_arena_take(a, rows * d, w);
+    rec->a_stats = pcv_arena_take(a, rows * 2, w);
+    rec->q = pcv_arena_take(a, rows * (size_t)b->qk, w);
+    rec->z = pcv_arena_take(a, rows * (size_t)b->v, w);
+    if (b->cross) {
+        pcv_read_layout(&r, t, n, form, a, &rec->read);
+    } else {
+        rec->k = pcv_arena_take(a, rows * (size_t)b->qk, w);
+        rec->v = pcv_arena_take(a, rows * (size_t)b->v, w);
+        rec->lse = pcv_arena_take(a, rows * (size_t)b->heads, w);
+    }
+    rec->x1 = pcv_arena_take(a, rows * d, w);
+    rec->m = pcv_arena_take(a, rows * d, w);
+    rec->m_stats = pcv_arena_take(a, rows * 2, w);
+    rec->h = pcv_arena_take(a, rows * wide, w);
+    rec->g = pcv_arena_take(a, rows * wide, w);
+}
+
+/* ---- forward ------------------------------------------------------------------ */
+
+static void attend(const pcv_block *b, const pcv_tokens *t, int items, int n,
+                   int form, pcv_block_record *rec, pcv_arena *scratch)
+{
+    int rows = items * n;
+    pcv_reader r = reader(b);
+    pcv_core c = self_core(b, items, n);
+
+    pcv_linear_forward(&b->query, rec->a, rows, rec->q);
+    if (b->cross) {
+        pcv_read_forward(&r, t, n, form, rec->q, rec->z, &rec->read, scratch);
+        return;
+    }
+    pcv_linear_forward(&b->key, rec->a, rows, rec->k);
+    pcv_linear_forward(&b->value, rec->a, rows, rec->v);
+    pcv_core_forward(&c, rec->q, rec->k, rec->v, rec->z, rec->lse, scratch);
+}
+
+typedef struct {
+    real *y;
+    const real *x;
+    size_t n;
+} add_job;
+
+enum { CHUNK = 16384 };
+
+static void add_chunk(void *arg, int i)
+{
+    const add_job *j = arg;
+    size_t at = (size_t)i * CHUNK;
+
+    pcv_rows_get()->add(j->y + at, j->x + at,
+                        (int)(j->n - at < CHUNK ? j->n - at : CHUNK));
+}
+
+static void add(real *y, const real *x, size_t n)
+{
+    add_job j = { y, x, n };
+
+    pcv_parallel((int)((n + CHUNK - 1) / CHUNK), add_chunk, &j);
+}
+
+void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
+                       int n, int form, const pcv_pass *pass, int use,
+                       const real *x, real *y, pcv_block_record *rec,
+                       pcv_arena *scratch)
+{
+    int rows = items * n;
+    size_t size = (size_t)rows * (size_t)b->d;
+    uint64_t layer = 2 * (uint64_t)use;
+
+    pcv_norm_forward(&b->norm_q, x, rows, rec->a, rec->a_stats);
+    attend(b, t, items, n, form, rec, scratch);
+    pcv_linear_forward(&b->out, rec->z, rows, rec->x1);
+    pcv_dropout(pass, layer, rec->x1, size);
+    if (b->residual)
+        add(rec->x1, x, size);
+    pcv_norm_forward(&b->norm_mlp, rec->x1, rows, rec->m, rec->m_stats);
+    pcv_linear_forward(&b->up, rec->m, rows, rec->h);
+    pcv_act_forward(b->act, rec->h, size * (size_t)b->widening, rec->g);
+    pcv_linear_forward(&b->down, rec->g, rows, y);
+    pcv_dropout(pass, layer + 1, y, size);
+    add(y, rec->x1, size);
+}
+
+/* ---- backward ------------------------------------------------------------------- */
+
+typedef struct {
+    real *dw;                   /* rows x widening d: through the MLP */
+    real *dm;                   /* rows x d: of a normalised input */
+    real *dx1;                  /* rows x d */
+    real *dz, *dq, *dk, *dv;
+} gradients;
+
+static void gradients_layout(const pcv_block *b, int rows, pcv_arena *a,
+                             gradients *g)
+{
+    size_t n = (size_t)rows, w = sizeof(real), d = (size_t)b->d;
+
+    g->dw = pcv_arena_take(a, n * d * (size_t)b->widening, w);
+    g->dm = pcv_arena_take(a, n * d, w);
+    g->dx1 = pcv_arena_take(a, n * d, w);
+    g->dz = pcv_arena_take(a, n * (size_t)b->v, w);
+    g->dq = pcv_arena_take(a, n * (size_t)b->qk, w);
+    g->dk = b->cross ? NULL : pcv_arena_take(a, n * (size_t)b->qk, w);
+    g->dv = b->cross ? NULL : pcv_arena_take(a, n * (size_t)b->v, w);
+}
+
+size_t pcv_block_scratch(const pcv_block *b, const pcv_tokens *t, int items,
+                         int n, int form, bool backward)
+{
+    pcv_reader r = reader(b);
+    pcv_core c = self_core(b, items, n);
+    pcv_arena a = {0};
+    gradients g;
+    size_t attend_bytes = b->cross ? pcv_read_scratch(&r, t, n, form, backward)
+                                   : pcv_core_scratch(&c, backward);
+
+    if (backward)
+        gradients_layout(b, items * n, &a, &g);
+    return a.peak + attend_bytes;
+}
+
+static void zero(real *x, int rows, int n)
+{
+    memset(x, 0, (size_t)rows * (size_t)n * sizeof *x);
+}
+
+/* From dz to dm, the gradient of the normalised input. */
+static void attend_backward(const pcv_block *b, const pcv_tokens *t, int items,
+                            int n, int form, const pcv_block_record *rec,
+                            gradients *g, pcv_arena *scratch)
+{
+    int rows = items * n;
+    pcv_reader r = reader(b);
+    pcv_core c = self_core(b, items, n);
+
+    zero(g->dq, rows, b->qk);
+    if (b->cross) {
+        pcv_read_backward(&r, t, n, form, rec->q, rec->z, g->dz, &rec->read,
+                          g->dq, scratch);
+    } else {
+        zero(g->dk, rows, b->qk);
+        zero(g->dv, rows, b->v);
+        pcv_core_backward(&c, rec->q, rec->k, rec->v, rec->z, rec->lse, g->dz,
+                          g->dq, g->dk, g->dv, scratch);
+        pcv_linear_backward(&b->key, rec->a, g->dk, rows, g->dm);
+        pcv_linear_backward(&b->value, rec->a, g->dv, rows, g->dm);
+    }
+    pcv_linear_backward(&b->query, rec->a, g->dq, rows, g->dm);
+}
+
+void pcv_block_backward(const pcv_block *b, const pcv_tokens *t, int items,
+                        int n, int form, const pcv_pass *pass, int use,
+                        const real *x, real *dy, const pcv_block_record *rec,
+                        real *dx, pcv_arena *scratch)
+{
+    int rows = items * n;
+    size_t size = (size_t)rows * (size_t)b->d, mark = scratch->used;
+    uint64_t layer = 2 * (uint64_t)use;
+    gradients g;
+
+    gradients_layout(b, rows, scratch, &g);
+    memcpy(g.dx1, dy, size * sizeof *dy);
+    pcv_dropout(pass, layer + 1, dy, size);
+    zero(g.dw, rows, b->widening * b->d);
+    pcv_linear_backward(&b->down, rec->g, dy, rows, g.dw);
+    pcv_act_backward(b->act, rec->h, size * (size_t)b->widening, g.dw, g.dw);
+    zero(g.dm, rows, b->d);
+    pcv_linear_backward(&b->up, rec->m, g.dw, rows, g.dm);
+    pcv_norm_backward(&b->norm_mlp, rec->x1, rec->m_stats, g.dm, rows, g.dx1);
+    if (b->residual && dx)
+        add(dx, g.dx1, size);
+    pcv_dropout(pass, layer, g.dx1, size);
+    zero(g.dz, rows, b->v);
+    pcv_linear_backward(&b->out, rec->z, g.dx1, rows, g.dz);
+    zero(g.dm, rows, b->d);
+    attend_backward(b, t, items, n, form, rec, &g, scratch);
+    pcv_norm_backward(&b->norm_q, x, rec->a_stats, g.dm, rows, dx);
+    pcv_arena_release(scratch, mark);
+}

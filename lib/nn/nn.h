@@ -1,0 +1,278 @@
+/* nn.h - floor 2: layers.  A layer is a struct, an init that registers its
+ * parameters by path, a forward and a backward.  Layers are called, not
+ * listed: block.c is made of the others.
+ *
+ * Letters, the papers', everywhere: B items (samples), N latents or queries
+ * of D channels, M input elements of C channels, O output queries of E
+ * channels, H heads, T rows of a tile.  Matrices are row-major; rows of a
+ * batch are item-major: B*N rows of D.  Shapes stand beside each pointer.
+ *
+ * Shapes are checked when a model is built, so forward and backward cannot
+ * fail and return nothing.  Every backward ADDS to the gradients it makes,
+ * of parameters and of inputs alike (dx may be NULL: not wanted): sharing,
+ * residuals and repeated reads of the input need no special case. */
+#ifndef PCV_NN_H
+#define PCV_NN_H
+
+#include "../kern/kern.h"
+
+/* ---- param.c: named parameters ------------------------------------------- */
+
+typedef struct {
+    char *name;                 /* path in the file, Hugging Face's */
+    int rank;
+    size_t dim[4], count;
+    real mean, std;             /* initialised as mean + std * truncated
+                                   normal (|z| <= 2) */
+    bool decay;                 /* weight decay: not biases, not norms */
+    real *w, *g;                /* values; gradient or NULL */
+} pcv_param;
+
+typedef struct {
+    pcv_param **param;          /* in the order of registration */
+    int count, cap;
+    size_t total;               /* elements */
+    real *w, *g;                /* the two slabs, each `total` long */
+    bool failed;                /* an allocation failed while registering */
+} pcv_params;
+
+/* Registers "PATH.NAME" (or PATH when name is ""), dim2 0 for a vector.
+ * Never NULL: on failure params->failed is set and a dummy is returned. */
+pcv_param *pcv_param_add(pcv_params *p, const char *path, const char *name,
+                         size_t dim1, size_t dim2, real mean, real std,
+                         bool decay);
+int pcv_params_weights(pcv_params *p);          /* allocates the w slab */
+int pcv_params_grads(pcv_params *p);            /* and the g slab */
+void pcv_params_init(pcv_params *p, uint64_t seed);
+pcv_param *pcv_params_find(const pcv_params *p, const char *name); /* NULL */
+void pcv_params_free(pcv_params *p);
+
+/* ---- linear.c: y = x W^T + b ----------------------------------------------- */
+
+typedef struct {
+    pcv_param *w, *b;           /* out x in; out, or NULL: no bias */
+    int in, out;
+} pcv_linear;
+
+/* std 0: weights start at zero (output layers). */
+void pcv_linear_init(pcv_linear *l, pcv_params *p, const char *path, int in,
+                     int out, bool bias, double std);
+void pcv_linear_forward(const pcv_linear *l, const real *x /* rows x in */,
+                        int rows, real *y /* rows x out */);
+void pcv_linear_backward(const pcv_linear *l, const real *x, const real *dy,
+                         int rows, real *dx);
+/* db += column sums of dy (rows x n), each column on one thread. */
+void pcv_column_sums(const real *dy, int rows, int n, real *db);
+
+/* ---- norm.c: layer norm over the last axis --------------------------------- */
+
+typedef struct {
+    pcv_param *g, *b;
+    int n;
+} pcv_norm;
+
+void pcv_norm_init(pcv_norm *l, pcv_params *p, const char *path, int n);
+void pcv_norm_forward(const pcv_norm *l, const real *x /* rows x n */,
+                      int rows, real *y, real *stats /* rows x 2 */);
+void pcv_norm_backward(const pcv_norm *l, const real *x, const real *stats,
+                       const real *dy, int rows, real *dx);
+
+/* ---- act.c ------------------------------------------------------------------ */
+
+enum pcv_act { PCV_GELU, PCV_GELU_TANH };
+
+void pcv_act_forward(int act, const real *x, size_t n, real *y);
+void pcv_act_backward(int act, const real *x, size_t n, const real *dy,
+                      real *dx /* = , not += */);
+
+/* ---- drop.c: dropout from the counter generator ----------------------------- */
+
+/* What makes a pass: seed and step key the random numbers, so that a
+ * recomputed forward drops the same. */
+typedef struct {
+    uint64_t seed, step;
+    double dropout;             /* probability; 0 at inference */
+} pcv_pass;
+
+/* x *= mask / (1 - rate); the mask is a function of (pass, layer, index).
+ * Forward and backward are the same call. */
+void pcv_dropout(const pcv_pass *pass, uint64_t layer, real *x, size_t n);
+
+/* ---- loss.c ------------------------------------------------------------------ */
+
+/* Mean over rows of the cross-entropy of logits (rows x k) with labels, the
+ * target being (1 - smooth) one-hot + smooth / k.  dlogits (NULL or rows x k)
+ * is set.  *right counts rows whose largest logit is the label. */
+double pcv_cross_entropy(const real *logits, const int *label, int rows, int k,
+                         double smooth, real *dlogits, int *right);
+/* Mean of (y - target)^2 over n values; dy (NULL or n) is set. */
+double pcv_squared_error(const real *y, const real *target, size_t n, real *dy);
+/* p = softmax of k logits, in double. */
+void pcv_softmax(const real *logits, int k, double *p);
+
+/* ---- position.c: Fourier features (Perceiver, section 3.2) ------------------- */
+
+enum pcv_position { PCV_POS_NONE, PCV_POS_FOURIER, PCV_POS_NERF,
+                    PCV_POS_LEARNED };
+
+/* One axis of a position code: `bands` frequencies from 1 to max_res / 2,
+ * evenly spaced with both ends (NeRF: powers of two), columns
+ * [x | sin(pi f x) ... | cos(pi f x) ...]: 2 bands + 1 of them. */
+void pcv_fourier_axis(int kind, int bands, double max_res, const double *x,
+                      int n, real *out /* n x (2 bands + 1) */);
+/* The position of grid index i of n: linspace(-1, 1, n). */
+double pcv_grid_position(int i, int n);
+/* Where column `col` of axis a of d stands in the published channel order:
+ * all raw positions, then all sines, then all cosines. */
+int pcv_fourier_channel(int d, int bands, int a, int col);
+
+/* ---- tokens: where rows come from (implementations: tokens/) ----------------- */
+
+/* Rows with structure: a grid whose elements are
+ * [content | one feature table per axis | constant].  The last axis is the
+ * innermost.  structured-attend notes: grid_attend.c. */
+typedef struct {
+    int axes, len[3];
+    const real *table[3];       /* len[a] x cols[a] */
+    int cols[3];
+    const int *channel[3];      /* cols[a]: channel of each column */
+    int c;                      /* content channels: 0 .. c-1 of the row */
+    const real *content;        /* item * item_stride + channel * plane + j */
+    size_t plane, item_stride;
+    real *dcontent;             /* the same layout, += ; NULL */
+    int k_at, k_n;              /* constant channels: first, how many */
+    const real *k;              /* their values; NULL: all zero */
+} pcv_segment;
+
+typedef struct pcv_tokens pcv_tokens;
+struct pcv_tokens {
+    int items;                  /* B */
+    int n, c;                   /* M rows of C channels per item */
+    const unsigned char *mask;  /* B x M, 1 keep; NULL: all */
+    /* Rows at .. at+n of an item into out (n x C). */
+    void (*tile)(const pcv_tokens *t, int item, int at, int n, real *out);
+    /* += into whatever the rows were made of; NULL: nothing learns. */
+    void (*tile_backward)(const pcv_tokens *t, int item, int at, int n,
+                          const real *dout);
+    const pcv_segment *segment; /* segments of them in order; 0: no structure */
+    int segments;
+    void *self;                 /* the implementation's */
+};
+
+/* ---- attend.c: softmax attention over projected rows -------------------------- */
+
+/* Reads a source with queries: keys and values are projections of its
+ * normalised rows. */
+typedef struct {
+    const pcv_norm *norm;       /* of the source */
+    const pcv_linear *key, *value;
+    int heads;
+} pcv_reader;
+
+/* Which way to compute; all give the same numbers up to rounding. */
+enum pcv_form {
+    PCV_FORM_AUTO,              /* grid where there is structure, else plain
+                                   while it is small, else tiled */
+    PCV_FORM_PLAIN,             /* whole matrices */
+    PCV_FORM_TILED,             /* keys streamed, online softmax */
+    PCV_FORM_GRID               /* structured (grid_attend.c) */
+};
+
+/* What forward leaves for backward; taken from an arena by the layout. */
+typedef struct {
+    real *lse;                  /* B x N x H: log-sum-exp of the scores */
+    real *z;                    /* grid: B x N x H x C pooled inputs */
+} pcv_read_record;
+
+int pcv_read_form(const pcv_reader *r, const pcv_tokens *t, int n, int want);
+void pcv_read_layout(const pcv_reader *r, const pcv_tokens *t, int n, int form,
+                     pcv_arena *a, pcv_read_record *rec);
+/* Scratch bytes that forward, or forward and backward, take and release. */
+size_t pcv_read_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
+                        int form, bool backward);
+void pcv_read_forward(const pcv_reader *r, const pcv_tokens *t, int n, int form,
+                      const real *q /* B*N x qk */, real *y /* B*N x v */,
+                      pcv_read_record *rec, pcv_arena *scratch);
+void pcv_read_backward(const pcv_reader *r, const pcv_tokens *t, int n,
+                       int form, const real *q, const real *y, const real *dy,
+                       const pcv_read_record *rec, real *dq,
+                       pcv_arena *scratch);
+
+/* The core: queries, keys and values that are there already.  B items of n
+ * queries (B*n x qk) and m keys (B*m x qk), values (B*m x v). */
+typedef struct {
+    int items, n, m, heads, qk, v;
+    const unsigned char *mask;  /* B x m; NULL */
+} pcv_core;
+
+void pcv_core_forward(const pcv_core *c, const real *q, const real *k,
+                      const real *v, real *y, real *lse /* B x n x H */,
+                      pcv_arena *scratch);
+void pcv_core_backward(const pcv_core *c, const real *q, const real *k,
+                       const real *v, const real *y, const real *lse,
+                       const real *dy, real *dq, real *dk, real *dv,
+                       pcv_arena *scratch);
+size_t pcv_core_scratch(const pcv_core *c, bool backward);
+
+/* ---- grid_attend.c: the same attention over a grid, without its rows ---------- */
+
+void pcv_grid_forward(const pcv_reader *r, const pcv_tokens *t, int n,
+                      const real *q, real *y, pcv_read_record *rec,
+                      pcv_arena *scratch);
+void pcv_grid_backward(const pcv_reader *r, const pcv_tokens *t, int n,
+                       const real *q, const real *dy,
+                       const pcv_read_record *rec, real *dq,
+                       pcv_arena *scratch);
+size_t pcv_grid_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
+                        bool backward);
+
+/* ---- block.c: the attend block ------------------------------------------------- */
+
+/* norm, project, attend, project, residual; norm, MLP, residual.  One kind of
+ * block serves cross-attention (source: tokens), self-attention (source: its
+ * own normalised input) and decoding (source: latents, as tokens). */
+typedef struct {
+    int d, qk, v, heads, widening, act;
+    bool cross, residual;       /* residual: the query's own rows are added */
+    pcv_norm norm_q, norm_kv, norm_mlp;     /* norm_kv: cross only */
+    pcv_linear query, key, value, out, up, down;
+} pcv_block;
+
+typedef struct {
+    int d;                      /* channels of the queries */
+    int kv;                     /* of the source; 0: self-attention */
+    int qk, v;                  /* widths of queries/keys and of values */
+    int heads, widening, act;
+    bool residual;
+} pcv_block_shape;
+
+/* The layer names of section 4.3: PATH.attention.self.query.weight, ... */
+void pcv_block_init(pcv_block *b, pcv_params *p, const char *path,
+                    const pcv_block_shape *s);
+
+typedef struct {
+    real *a, *a_stats;          /* normalised input */
+    real *q, *k, *v;            /* k, v: self-attention only */
+    real *z, *lse;              /* attended, before the output projection */
+    real *x1, *m, *m_stats;     /* after attention; normalised for the MLP */
+    real *h, *g;                /* MLP before and after the activation */
+    pcv_read_record read;
+} pcv_block_record;
+
+/* rows = items * n of the queries; t NULL for self-attention. */
+void pcv_block_layout(const pcv_block *b, const pcv_tokens *t, int items,
+                      int n, int form, pcv_arena *a, pcv_block_record *rec);
+size_t pcv_block_scratch(const pcv_block *b, const pcv_tokens *t, int items,
+                         int n, int form, bool backward);
+/* use: number of this use in the plan (keys the dropout). */
+void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
+                       int n, int form, const pcv_pass *pass, int use,
+                       const real *x, real *y, pcv_block_record *rec,
+                       pcv_arena *scratch);
+/* dx += ; dy is used up (overwritten). */
+void pcv_block_backward(const pcv_block *b, const pcv_tokens *t, int items,
+                        int n, int form, const pcv_pass *pass, int use,
+                        const real *x, real *dy, const pcv_block_record *rec,
+                        real *dx, pcv_arena *scratch);
+
+#endif

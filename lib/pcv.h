@@ -1,0 +1,296 @@
+/* pcv.h - the Perceiver family: the public interface of libpcv.
+ *
+ * This header alone is enough to write a program: open a model, read a file
+ * or an array, get latents, outputs, logits.  The papers: Perceiver
+ * (arXiv 2103.03206), Perceiver IO (arXiv 2107.14795).
+ *
+ *     pcv_model *m = pcv_model_open("digits");
+ *     pcv_worker *w = m ? pcv_worker_new(m) : NULL;
+ *     pcv_values *v = w ? pcv_classify_file(w, "seven.png") : NULL;
+ *     if (!v)
+ *         fprintf(stderr, "%s\n", pcv_error());
+ *     else
+ *         for (size_t i = 0; i < v->count; i++)
+ *             printf("%s %g\n", pcv_model_label(m, i), v->data[i]);
+ *
+ * Errors: functions return NULL or -1 and leave one line in pcv_error(), of
+ * this thread, that names file, what was found and what was wanted, and a
+ * status of <sysexits.h> in pcv_error_code(): 64 usage, 65 bad data, 66
+ * cannot be opened, 71 out of memory, 73 cannot be created, 74 read or write
+ * error.  The oldest message wins until pcv_error_clear().
+ *
+ * Threads: a model is read-only once open and may be shared; a worker serves
+ * one thread.  Results are bit-identical for every number of threads. */
+#ifndef PCV_H
+#define PCV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+const char *pcv_version(void);          /* "0.1.0" */
+/* Several lines: version, BLAS and its kernel, vector instructions, codecs. */
+const char *pcv_build_info(void);
+
+const char *pcv_error(void);            /* "" when nothing failed */
+int pcv_error_code(void);               /* 0 when nothing failed */
+void pcv_error_clear(void);
+
+/* Threads that one call may use (default 1).  Call while nothing runs. */
+int pcv_threads_set(int n);
+
+/* ---- models ----------------------------------------------------------------- */
+
+typedef struct pcv_model pcv_model;
+
+/* Opens a directory (config.json + model.safetensors).  A name without '/'
+ * that is no directory is looked for in $PCV_MODEL_PATH (colon-separated),
+ * the user's and the system's data directories; the message lists every
+ * place tried.  NULL name: the default model.  The caller closes it. */
+pcv_model *pcv_model_open(const char *name);
+void pcv_model_close(pcv_model *m);     /* NULL ok */
+/* Where a directory of that name would be looked for, one a line; freed with
+ * free(). */
+char *pcv_model_places(const char *name);
+
+const char *pcv_model_path(const pcv_model *m);
+/* "sha256:..."-like identity of the weights: two models with the same weights
+ * have the same. */
+const char *pcv_model_id(const pcv_model *m);
+bool pcv_model_classifies(const pcv_model *m);
+size_t pcv_model_outputs(const pcv_model *m);   /* classes; channels per query */
+size_t pcv_model_queries(const pcv_model *m);   /* output queries per item */
+const char *pcv_model_label(const pcv_model *m, size_t k); /* NULL: no labels */
+size_t pcv_model_latents(const pcv_model *m);           /* N */
+size_t pcv_model_latent_channels(const pcv_model *m);   /* D */
+/* A setting of the model's config by its pcv-train name ("modality", "bands",
+ * ..) as text, freed with free(); NULL: no such setting. */
+char *pcv_model_setting(const pcv_model *m, const char *name);
+
+/* ---- arrays ------------------------------------------------------------------ */
+
+/* A row-major float array that the caller frees with pcv_values_free. */
+typedef struct {
+    int rank;
+    size_t dim[8], count;
+    float *data;
+} pcv_values;
+void pcv_values_free(pcv_values *v);    /* NULL ok */
+
+/* ---- items: files, lists, streams -> one input after the other ----------------- */
+
+typedef struct {
+    const char *const *path;    /* operands; "-" is a data stream on stdin */
+    size_t paths;
+    const char *list;           /* a file of names, "-" stdin; NULL: none */
+    bool nul;                   /* its names end in NUL, not newline */
+    bool recursive;             /* descend into directories */
+    const char *include, *exclude;  /* patterns of file names, or NULL */
+    /* how files are read; 0 or NULL everywhere is the default */
+    const char *modality;       /* "auto", "image", "sound", "bytes", "array" */
+    const char *raw;            /* headerless array: "u8:28x28" */
+    const char *pcm;            /* headerless sound: "s16le:16000:1" */
+    bool no_exif;
+    size_t max_pixels, max_bytes;
+    double max_seconds;
+} pcv_inputs;
+
+typedef struct pcv_stream pcv_stream;   /* of items */
+typedef struct pcv_entry pcv_entry;     /* one item */
+
+/* NULL when a setting cannot be understood.  Keeps `in`'s strings. */
+pcv_stream *pcv_stream_open(const pcv_model *m, const pcv_inputs *in);
+void pcv_stream_close(pcv_stream *s);
+/* The next item: 1, 0 at the end, -1 when the list cannot be read.  One
+ * thread at a time.  The caller frees the entry. */
+int pcv_stream_next(pcv_stream *s, pcv_entry **e);
+void pcv_entry_free(pcv_entry *e);
+const char *pcv_entry_name(const pcv_entry *e); /* any bytes but NUL */
+size_t pcv_entry_index(const pcv_entry *e);     /* 0, 1, 2 .. */
+
+/* Reads and prepares the entry for the model: what the network takes.  0 or
+ * -1; safe from several threads for different entries. */
+int pcv_entry_load(pcv_stream *s, pcv_entry *e);
+/* The prepared input (image [c,h,w], sound [n], points [n,c]; byte ids as
+ * numbers [n]), after pcv_entry_load. */
+pcv_values *pcv_entry_values(const pcv_entry *e);
+
+/* ---- workers: inputs -> latents, outputs ---------------------------------------- */
+
+typedef struct pcv_worker pcv_worker;
+pcv_worker *pcv_worker_new(const pcv_model *m);
+void pcv_worker_free(pcv_worker *w);    /* NULL ok */
+
+/* Latents of a loaded entry, [N, D] (Perceiver, section 3.1). */
+pcv_values *pcv_encode(pcv_worker *w, const pcv_entry *e);
+/* The array that the encoder attends to, [M, C]: content and position
+ * features (section 3.2). */
+pcv_values *pcv_encode_input(pcv_worker *w, const pcv_entry *e);
+/* Outputs of queries index[0..n) (NULL: 0..n-1) for latents [N, D]: [n,
+ * outputs] (Perceiver IO, section 3.2).  Memory is bounded by a chunk of
+ * queries beside the result. */
+pcv_values *pcv_decode_latents(pcv_worker *w, const pcv_values *latents,
+                               const int *index, size_t n);
+/* The network's raw answer to a loaded entry: logits [outputs], or all
+ * queries [queries, outputs]. */
+pcv_values *pcv_answer(pcv_worker *w, const pcv_entry *e);
+/* Class probabilities of a file, [outputs]: read, prepare, answer, softmax. */
+pcv_values *pcv_classify_file(pcv_worker *w, const char *path);
+/* The same for what the network takes, rank and dim as pcv_entry_values
+ * gives (data borrowed). */
+pcv_values *pcv_answer_array(pcv_worker *w, const pcv_values *x);
+/* Softmax of `count` logits into p, in double (may be called on any array). */
+void pcv_probabilities(const float *logits, size_t count, double *p);
+
+/* Reconstruction outputs [queries, channels] as a picture: PNG bytes (freed
+ * with free()) with the model's normalisation undone; NULL with pcv_error
+ * when the model's answers are not pictures.  Sound likewise: WAV. */
+unsigned char *pcv_picture(const pcv_model *m, const pcv_values *out,
+                           size_t *bytes);
+unsigned char *pcv_wave(const pcv_model *m, const pcv_values *out,
+                        size_t *bytes);
+
+/* ---- output formats --------------------------------------------------------------- */
+
+/* Growable bytes; zero-initialise.  A failed allocation sets `failed` once and
+ * for all. */
+typedef struct {
+    char *data;
+    size_t len, cap;
+    bool failed;
+} pcv_bytes;
+void pcv_bytes_add(pcv_bytes *b, const void *data, size_t n);
+void pcv_bytes_printf(pcv_bytes *b, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void pcv_bytes_escape(pcv_bytes *b, const char *s);     /* TSV and messages */
+bool pcv_bytes_json(pcv_bytes *b, const char *s);       /* inside of "..."; false
+                                                           if not UTF-8 */
+void pcv_bytes_number(pcv_bytes *b, double v);          /* %.9g, null */
+void pcv_bytes_clear(pcv_bytes *b);
+void pcv_bytes_free(pcv_bytes *b);
+
+void pcv_npy_head(pcv_bytes *b, int rank, const size_t *dim);   /* float32 */
+
+/* One record of an sts stream (pcv-formats(5)): a safetensors image with one
+ * float32 tensor `name` (v NULL: none) and string metadata. */
+void pcv_sts_add(pcv_bytes *b, const char *name, const pcv_values *v,
+                 const char *const *key, const char *const *value,
+                 size_t keys);
+typedef struct pcv_sts_reader pcv_sts_reader;
+pcv_sts_reader *pcv_sts_reader_open(int fd, const char *name);
+/* 1 and the record's first tensor (NULL for an error record; the caller frees
+ * it); 0 after the end record; -1: truncated or malformed. */
+int pcv_sts_reader_next(pcv_sts_reader *r, pcv_values **v);
+const char *pcv_sts_reader_meta(pcv_sts_reader *r, const char *key);
+void pcv_sts_reader_close(pcv_sts_reader *r);
+
+/* A .safetensors or .npy file as arrays of float: tensor `name`, or the first
+ * when name is NULL. */
+pcv_values *pcv_values_read(const char *path, const char *name);
+
+/* Files that appear whole or not at all. */
+typedef struct pcv_out pcv_out;
+pcv_out *pcv_out_open(const char *path, bool force);    /* 73 if it exists */
+int pcv_out_write(pcv_out *o, const void *data, size_t n);
+int pcv_out_close(pcv_out *o);          /* sync, rename; 0 or -1 */
+void pcv_out_abort(pcv_out *o);
+
+/* ---- looking at models ---------------------------------------------------------------- */
+
+typedef struct pcv_weights pcv_weights;
+
+typedef struct {
+    const char *name, *dtype;   /* "F32" */
+    int rank;
+    size_t dim[8], count, bytes;
+    size_t offset;              /* of the data within the file */
+} pcv_tensor_info;
+
+typedef struct {
+    double min, max, mean, std, norm;
+    size_t zeros, nan, inf;     /* nan and inf count in nothing else */
+} pcv_tensor_stats;
+
+/* A directory or a .safetensors file, whatever model it is of. */
+pcv_weights *pcv_weights_open(const char *path);
+void pcv_weights_close(pcv_weights *w);
+const char *pcv_weights_file(const pcv_weights *w);     /* path of the file */
+size_t pcv_weights_count(const pcv_weights *w);
+int pcv_weights_info(const pcv_weights *w, size_t i, pcv_tensor_info *info);
+pcv_values *pcv_weights_get(const pcv_weights *w, size_t i);
+/* Two passes in double; bins of [min, max] when hist is not NULL. */
+int pcv_weights_stats(const pcv_weights *w, size_t i, pcv_tensor_stats *s,
+                      size_t *hist, size_t bins);
+size_t pcv_weights_metas(const pcv_weights *w);
+const char *pcv_weights_meta_key(const pcv_weights *w, size_t i);
+const char *pcv_weights_meta_value(const pcv_weights *w, size_t i);
+
+/* What a pass costs for an input size ("224x224"; NULL: the model's own). */
+typedef struct {
+    double parameters, elements, channels;
+    double cross, self, decode; /* FLOPs of the plain form; multiply-add = 2 */
+    double cross_run;           /* cross-attends as they are computed here */
+    double memory;              /* bytes beside the weights */
+} pcv_cost_info;
+int pcv_model_cost(const pcv_model *m, const char *size, pcv_cost_info *c);
+
+/* A grey or colour PNG of u8 [height][width][channels]; freed with free(). */
+unsigned char *pcv_png(const unsigned char *pixels, int height, int width,
+                       int channels, size_t *bytes);
+
+/* ---- training ----------------------------------------------------------------------------- */
+
+typedef struct pcv_trainer pcv_trainer;
+
+/* A setting of a model or of a run: its name as an option, the values it
+ * takes, a line of help.  i from 0; NULL past the end. */
+typedef struct {
+    const char *name, *values, *help;
+} pcv_setting;
+const pcv_setting *pcv_setting_at(size_t i);
+
+/* A run with every setting at its default. */
+pcv_trainer *pcv_trainer_new(void);
+void pcv_trainer_free(pcv_trainer *t);
+int pcv_trainer_set(pcv_trainer *t, const char *name, const char *value);
+char *pcv_trainer_get(const pcv_trainer *t, const char *name);  /* free() */
+
+typedef struct {
+    const char *event;          /* "start", "step", "eval", "checkpoint",
+                                   "resume", "stop" */
+    uint64_t step, steps;       /* done, in all */
+    double epoch;
+    double loss, accuracy;      /* since the last event of the kind; accuracy
+                                   is NaN where there is none */
+    double rate;                /* learning rate */
+    double norm;                /* of the gradient, before clipping */
+    double items_per_second, seconds_left;
+    const char *json;           /* the line that goes to log.jsonl */
+    const char *text;           /* "stop": why; others NULL */
+} pcv_progress;
+
+/* What the caller may say in answer to an event. */
+enum { PCV_GO_ON = 0, PCV_SAVE = 1, PCV_SAVE_AND_STOP = 2 };
+
+/* Trains on `data` (a folder per class, a path<TAB>label list, IMAGES,LABELS
+ * of idx or .npy) with `val` (NULL: the setting val-split) into directory
+ * `dir`, which is made; resume: goes on from the checkpoint there, bit for
+ * bit as if uninterrupted.  watch is called after every step and event, from
+ * this thread.  0 done; 1 stopped as watch asked, saved; -1 failed. */
+int pcv_train(pcv_trainer *t, const char *data, const char *val,
+              const char *dir, bool resume,
+              int (*watch)(void *arg, const pcv_progress *p), void *arg);
+
+/* Accuracy (and loss) of a model on labelled data.  0 or -1. */
+int pcv_evaluate(const pcv_model *m, const char *data, double *accuracy,
+                 double *loss, size_t *items);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,43 @@
+/* stem.c - the kinds of stem, one row each.  The first that serves a spec
+ * makes its rows. */
+#include "tokens.h"
+
+static const pcv_stem_kind *const kinds[] = {
+    &pcv_stem_text, &pcv_stem_points, &pcv_stem_learned, &pcv_stem_grid,
+};
+
+int pcv_stem_init(pcv_stem *s, pcv_params *p, const pcv_stem_spec *spec)
+{
+    *s = (pcv_stem){ .spec = *spec };
+    for (size_t i = 0; i < PCV_LEN(kinds); i++)
+        if (kinds[i]->serves(spec)) {
+            s->kind = kinds[i];
+            return s->kind->init(s, p);
+        }
+    return pcv_fail(EX_DATAERR, "no input of modality %d with position code %d",
+                    spec->modality, spec->position);
+}
+
+int pcv_batch_bind(pcv_batch *b, const pcv_stem *s, const pcv_array *const *x,
+                   int items)
+{
+    b->stem = s;
+    if (s->kind->bind(b, x, items) < 0)
+        return -1;
+    b->tokens.items = items;
+    b->tokens.c = s->c;
+    b->tokens.self = b;
+    return 0;
+}
+
+void pcv_batch_free(pcv_batch *b)
+{
+    pcv_free(b->content);
+    pcv_free(b->ids);
+    pcv_free(b->mask);
+    for (int a = 0; a < 3; a++) {
+        pcv_free(b->axis[a]);
+        pcv_free(b->channel[a]);
+    }
+    *b = (pcv_batch){0};
+}

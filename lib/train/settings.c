@@ -1,0 +1,87 @@
+/* settings.c - a training run as one table: names, defaults, ranges, help. */
+#include "train.h"
+
+#include <string.h>
+
+#define AT(member) offsetof(pcv_run_spec, member)
+#define BIG 2e9
+
+static const pcv_row rows[] = {
+    { { "steps", "optimiser steps; -1: as many as the epochs take", "N" },
+      false, "steps", PCV_ROW_INT, AT(steps), -1, -1, BIG },
+    { { "epochs", "passes over the training data", "X" },
+      false, "epochs", PCV_ROW_REAL, AT(epochs), 10, 0, BIG },
+    { { "batch-size", "examples per step", "N" },
+      false, "batch", PCV_ROW_INT, AT(batch), 64, 1, 1 << 20 },
+    { { "optimizer", "how gradients become steps", "adamw|lamb" },
+      false, "optimizer", PCV_ROW_WORD, AT(optimizer), PCV_ADAMW, 0, 0 },
+    { { "learning-rate", "highest learning rate", "X" },
+      false, "lr", PCV_ROW_REAL, AT(lr), 1e-3, 0, 1e3 },
+    { { "weight-decay", "of everything but biases and norms", "X" },
+      false, "weight_decay", PCV_ROW_REAL, AT(weight_decay), 0.05, 0, 1e3 },
+    { { "beta1", "decay of the first moment", "X" },
+      false, "beta1", PCV_ROW_REAL, AT(beta1), 0.9, 0, 0.999999 },
+    { { "beta2", "decay of the second moment", "X" },
+      false, "beta2", PCV_ROW_REAL, AT(beta2), 0.999, 0, 0.9999999 },
+    { { "epsilon", "added to the root of the second moment", "X" },
+      false, "eps", PCV_ROW_REAL, AT(eps), 1e-8, 0, 1 },
+    { { "schedule", "of the learning rate after the warm-up",
+        "cosine|constant|step" },
+      false, "schedule", PCV_ROW_WORD, AT(schedule), PCV_COSINE, 0, 0 },
+    { { "warmup", "steps in which the rate rises to its highest", "N" },
+      false, "warmup", PCV_ROW_INT, AT(warmup), 100, 0, BIG },
+    { { "final-rate", "cosine: last rate as a share of the highest", "X" },
+      false, "final", PCV_ROW_REAL, AT(final), 0.01, 0, 1 },
+    { { "clip", "largest norm of the gradient; 0 any", "X" },
+      false, "clip", PCV_ROW_REAL, AT(clip), 1, 0, 1e9 },
+    { { "dropout", "share of attention and MLP outputs dropped", "X" },
+      false, "dropout", PCV_ROW_REAL, AT(dropout), 0, 0, 0.95 },
+    { { "label-smoothing", "of the target distribution", "X" },
+      false, "smoothing", PCV_ROW_REAL, AT(smoothing), 0, 0, 0.95 },
+    { { "seed", "of weights, order, dropout and augmentation", "N" },
+      false, "seed", PCV_ROW_INT, AT(seed), 0, 0, BIG },
+    { { "val-split", "share of the data held out when there is no --val",
+        "X" },
+      false, "val_split", PCV_ROW_REAL, AT(val_split), 0.1, 0, 0.9 },
+    { { "eval-every", "steps between evaluations; 0 one an epoch", "N" },
+      false, "eval_every", PCV_ROW_INT, AT(eval_every), 0, 0, BIG },
+    { { "save-every", "steps between checkpoints; 0 one an epoch", "N" },
+      false, "save_every", PCV_ROW_INT, AT(save_every), 0, 0, BIG },
+    { { "keep-best", "the model kept is the best evaluated, not the last",
+        "no|yes" },
+      false, "keep_best", PCV_ROW_BOOL, AT(keep_best), 1, 0, 1 },
+    { { "recompute", "compute activations again instead of keeping them",
+        "no|yes" },
+      false, "recompute", PCV_ROW_BOOL, AT(recompute), 0, 0, 1 },
+    { { "points", "reconstruct: queries per example and step; 0 all", "N" },
+      false, "points", PCV_ROW_INT, AT(points), 0, 0, BIG },
+    { { "shift", "augment: move by up to N pixels or samples", "N" },
+      false, "shift", PCV_ROW_INT, AT(shift), 0, 0, 1 << 20 },
+    { { "gain", "augment: sound louder or softer by up to X dB", "X" },
+      false, "gain", PCV_ROW_REAL, AT(gain), 0, 0, 60 },
+    { { "noise", "augment: standard deviation of added noise", "X" },
+      false, "noise", PCV_ROW_REAL, AT(noise), 0, 0, 10 },
+};
+
+static const pcv_table table = { rows, PCV_LEN(rows) };
+
+const pcv_field *pcv_run_field(int i)
+{
+    return i >= 0 && i < (int)PCV_LEN(rows) ? &rows[i].field : NULL;
+}
+
+void pcv_run_default(pcv_run_spec *r)
+{
+    memset(r, 0, sizeof *r);
+    pcv_table_default(&table, r);
+}
+
+int pcv_run_set(pcv_run_spec *r, const char *name, const char *value)
+{
+    return pcv_table_set(&table, r, name, value);
+}
+
+void pcv_run_get(const pcv_run_spec *r, const char *name, pcv_buf *b)
+{
+    pcv_table_get(&table, r, name, b);
+}
