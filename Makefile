@@ -22,6 +22,7 @@ WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 # ---------------------------------------------------------------------------
 
 V_release =
+V_clang   =
 V_double  = -DPCV_DOUBLE
 V_asan    = -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined \
             -fno-omit-frame-pointer
@@ -43,12 +44,33 @@ TEST_SRC = $(wildcard tests/*_test.c)
 TEST_AUX = $(filter-out $(TEST_SRC) tests/bench.c,$(wildcard tests/*.c))
 obj      = $(patsubst %.c,$(B)/%.o,$(1))
 PROGRAMS = $(patsubst cmd/%.c,$(B)/%,$(CMD_SRC))
+MODEL    = build/share/pcv/default/model.safetensors
 TESTS    = $(patsubst tests/%.c,$(B)/tests/%,$(TEST_SRC))
 LIB      = $(B)/libpcv.a
 
-all: $(PROGRAMS)         ## build the library and the five programs
+all: $(PROGRAMS) $(MODEL)  ## build the library and the five programs
 lib: $(LIB)              ## build libpcv.a alone
-tests: $(TESTS)          ## build the unit tests
+tests: all $(TESTS)      ## build the unit tests
+
+check: tests             ## run all tests (VARIANT=asan for the sanitizers)
+	tests/run.sh $(B)
+
+grad:                    ## the tests in double precision: gradients to 1e-6
+	$(MAKE) VARIANT=double WERROR=$(WERROR) check-units
+asan:                    ## the tests under the address and UB sanitizers
+	$(MAKE) VARIANT=asan WERROR=$(WERROR) check
+tsan:                    ## the unit tests under the thread sanitizer
+	$(MAKE) VARIANT=tsan WERROR=$(WERROR) check-units
+check-units: $(TESTS)    ## unit tests alone
+	tests/run.sh --units $(B)
+valgrind: tests          ## small runs of the programs under valgrind
+	tests/valgrind.sh $(B)
+
+demo: all                ## train, classify, encode, decode, inspect
+	tests/demo.sh $(B)
+
+bench: all $(B)/tests/bench  ## speed of the structured attend and of training
+	$(B)/tests/bench
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -76,8 +98,47 @@ $(B)/pcv-%: $(B)/cmd/pcv-%.o $(call obj,$(CMD_AUX)) $(LIB)
 $(B)/tests/%_test: $(B)/tests/%_test.o $(call obj,$(TEST_AUX)) $(LIB)
 	$(LINK) -o $@ $^ -lcmocka $(LIBS_P) -lm
 
+$(B)/tests/bench: $(B)/tests/bench.o $(LIB)
+	$(LINK) -o $@ $^ $(LIBS_P) -lm
+
+# The programs of the build directory find the default model beside it.
+$(MODEL): $(wildcard lib/default/*)
+	@mkdir -p $(@D)
+	cp lib/default/config.json lib/default/model.safetensors $(@D)
+
 .SECONDARY:
 -include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)
+
+MAN = $(wildcard man/*.[1-8])
+BIN = $(DESTDIR)$(PREFIX)/bin
+SHARE = $(DESTDIR)$(PREFIX)/share
+
+$(B)/pcv.pc: Makefile
+	@mkdir -p $(@D)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: pcv' 'Version: $(VERSION)' \
+	  'Description: the Perceiver family' 'Cflags: -I$${prefix}/include' \
+	  'Libs: -L$${prefix}/lib -lpcv -lm -pthread' \
+	  'Requires: $(PACKAGES)' > $@
+
+install: all $(B)/pcv.pc ## install under PREFIX (and DESTDIR)
+	install -d $(BIN) $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+	  $(DESTDIR)$(PREFIX)/include $(SHARE)/pcv/default
+	install $(PROGRAMS) $(BIN)
+	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib
+	install -m 644 $(B)/pcv.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -m 644 lib/pcv.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 lib/default/config.json lib/default/model.safetensors \
+	  $(SHARE)/pcv/default
+	for m in $(MAN); do d=$(SHARE)/man/man$${m##*.}; \
+	  install -d $$d && install -m 644 $$m $$d || exit 1; done
+
+uninstall:               ## remove what install made
+	rm -f $(addprefix $(BIN)/,$(notdir $(PROGRAMS))) \
+	  $(DESTDIR)$(PREFIX)/lib/libpcv.a $(DESTDIR)$(PREFIX)/include/pcv.h \
+	  $(DESTDIR)$(PREFIX)/lib/pkgconfig/pcv.pc
+	rm -rf $(SHARE)/pcv/default
+	for m in $(MAN); do rm -f $(SHARE)/man/man$${m##*.}/$$(basename $$m); \
+	  done
 
 clean:                   ## remove everything that was built
 	rm -rf build
@@ -85,4 +146,5 @@ clean:                   ## remove everything that was built
 help:                    ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
-.PHONY: all lib tests clean help
+.PHONY: all lib tests check check-units grad asan tsan valgrind demo bench \
+  install uninstall clean help

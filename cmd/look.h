@@ -17,24 +17,35 @@ typedef struct {
     unsigned modes;             /* LOOK_... */
     const char *match;          /* pattern of tensor names, or NULL */
     const char *size;           /* input size for the cost, or NULL */
-    int bins;                   /* of a histogram */
+    size_t bins;                /* of a histogram, at least 1 */
     bool unicode;               /* block characters may be written */
     bool column;                /* tables begin with a column `file` */
 } look_options;
 
-/* Does the terminal, or whatever reads the text, take UTF-8? */
-bool look_unicode(void);
+/* ---- look.c ------------------------------------------------------------- */
+
+/* A directory, a file of tensors, or the name of a model (NULL: the default
+ * one); as_model: a directory has to be a model.  0 or -1 with pcv_error. */
+int look_open(look_subject *s, const char *name, bool as_model);
+void look_close(look_subject *s);
+
 /* Is tensor i (its facts in *t) one that is asked for?  1, 0, or -1. */
 int look_tensor(const look_subject *s, const look_options *o, size_t i,
                 pcv_tensor_info *t);
+/* The tensor of that name, or the only one whose name ends so: 1; 0 none; 2
+ * several end so; -1. */
+int look_find(const look_subject *s, const char *name, size_t *index);
+
 /* "512x1024"; "scalar". */
 void look_shape(pcv_bytes *b, const pcv_tensor_info *t);
 /* 42,132,072 */
-void look_thousands(pcv_bytes *b, double count);
+void look_thousands(pcv_bytes *b, size_t count);
 /* 1234567 and "B" -> 1.23 MB */
 void look_units(pcv_bytes *b, double v, const char *unit);
+/* Does the terminal, or whatever reads the text, take UTF-8? */
+bool look_unicode(void);
 
-/* ---- table.c: one line for each tensor --------------------------------------- */
+/* ---- table.c: one line for each tensor ---------------------------------- */
 
 void table_head(const look_options *o, pcv_bytes *b);
 /* Adds the lines; how many, or -1. */
@@ -42,7 +53,7 @@ int table_text(const look_subject *s, const look_options *o, pcv_bytes *b);
 /* "tensors":[..] of the object that is open. */
 int table_json(const look_subject *s, const look_options *o, pcv_bytes *b);
 
-/* ---- summary.c, words.c: a screen of facts ------------------------------------- */
+/* ---- summary.c, words.c: a screen of facts ------------------------------ */
 
 int summary_text(const look_subject *s, const look_options *o, pcv_bytes *b);
 int summary_json(const look_subject *s, const look_options *o, pcv_bytes *b);
@@ -59,7 +70,7 @@ void words_latents(const pcv_model *m, pcv_bytes *b);
 void words_decoder(const pcv_model *m, pcv_bytes *b);
 void words_preprocess(const pcv_model *m, pcv_bytes *b);
 
-/* ---- show.c: a matrix as a picture ---------------------------------------------- */
+/* ---- show.c: a matrix as a picture -------------------------------------- */
 
 typedef struct {
     int columns, lines;         /* room on the terminal */

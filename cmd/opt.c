@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_THREADS 1024
+#define MAX_BATCH 65536
 #define LONG 256        /* getopt_long's value of row i is LONG + i */
 
 /* ---- setters of shared options ------------------------------------------- */
@@ -47,6 +49,11 @@ static void set_threads(const opt_row *row, const char *value)
 {
     *(int *)row->to = (int)opt_whole("option --threads", value, 1,
                                      MAX_THREADS);
+}
+
+static void set_batch(const opt_row *row, const char *value)
+{
+    *(size_t *)row->to = opt_whole("option --batch", value, 1, MAX_BATCH);
 }
 
 static void set_on_error(const opt_row *row, const char *value)
@@ -115,7 +122,7 @@ static const struct {
     {OPT_THREADS, 't', "threads", "N", "threads (PCV_THREADS, or the CPUs); "
      "the output is the same for every N", set_threads, AT(threads)},
     {OPT_BATCH, 0, "batch", "N", "inputs in memory at most (as many as "
-     "threads)", opt_count, AT(batch)},
+     "threads)", set_batch, AT(batch)},
     {OPT_BATCH, 0, "on-error", "continue|stop", "after an input that failed",
      set_on_error, AT(stop)},
     {ALWAYS, 'q', "quiet", NULL, "say nothing but errors", opt_flag,
@@ -342,4 +349,11 @@ void opt_need_inputs(opt *o)
                   "tells more)");
     o->in.path = standard_input;
     o->in.paths = 1;
+}
+
+bool opt_is_directory(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }

@@ -103,6 +103,8 @@ void opt_parse(opt *o, const opt_program *program, int argc, char **argv);
  * is a terminal.  For programs with OPT_INPUTS. */
 void opt_need_inputs(opt *o);
 
+bool opt_is_directory(const char *path);
+
 /* ---- messages (say.c) ---------------------------------------------------- */
 
 /* "pcv-classify: ..." on standard error, one line each.  Names of files go

@@ -19,7 +19,7 @@ typedef struct {
     unsigned char c[3];
 } colour;
 
-/* ---- the matrix ------------------------------------------------------------- */
+/* ---- the matrix --------------------------------------------------------- */
 
 static double scale_of(const float *x, size_t n)
 {
@@ -72,7 +72,7 @@ static colour paint(double v)
     return isnan(v) ? green : v < 0 ? blue : red;
 }
 
-/* ---- a terminal --------------------------------------------------------------- */
+/* ---- a terminal --------------------------------------------------------- */
 
 /* Elements per cell so that n of them fit into `room` cells. */
 static size_t stride(size_t n, int room)
@@ -155,14 +155,14 @@ void show_terminal(const pcv_values *v, const show_screen *s, pcv_bytes *b)
         else
             grey_line(&m, i, down, right, s->unicode, b);
     pcv_bytes_printf(b, "%zu x %zu, %s -%.3g to %.3g", m.rows, m.columns,
-                     halves ? "blue to red" : "light to dark", m.scale,
+                     halves ? "blue to red" : "blank to full", m.scale,
                      m.scale);
     if (down * right > 1)
         pcv_bytes_printf(b, ", a cell is the mean of %zu x %zu", down, right);
     pcv_bytes_printf(b, "\n");
 }
 
-/* ---- a picture ------------------------------------------------------------------ */
+/* ---- a picture ---------------------------------------------------------- */
 
 unsigned char *show_png(const pcv_values *v, size_t *bytes)
 {

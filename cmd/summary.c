@@ -22,7 +22,7 @@ typedef struct {
     blocks parts;
 } totals;
 
-/* ---- adding up -------------------------------------------------------------- */
+/* ---- adding up ---------------------------------------------------------- */
 
 static void add_kind(totals *t, const pcv_tensor_info *info)
 {
@@ -100,7 +100,7 @@ static void free_totals(totals *t)
     blocks_free(&t->parts);
 }
 
-/* ---- text ----------------------------------------------------------------------- */
+/* ---- text --------------------------------------------------------------- */
 
 static void row(pcv_bytes *b, const char *name)
 {
@@ -112,13 +112,12 @@ static void end(pcv_bytes *b)
     pcv_bytes_add(b, "\n", 1);
 }
 
-static void weights_text(const look_subject *s, const totals *t, pcv_bytes *b)
+static void weights_text(const totals *t, pcv_bytes *b)
 {
     row(b, "weights");
-    pcv_bytes_escape(b, pcv_weights_file(s->weights));
-    pcv_bytes_printf(b, "  %zu tensor%s, ", t->tensors,
+    pcv_bytes_printf(b, "%zu tensor%s, ", t->tensors,
                      t->tensors == 1 ? "" : "s");
-    look_thousands(b, (double)t->elements);
+    look_thousands(b, t->elements);
     pcv_bytes_printf(b, " parameters");
     for (int k = 0; k < t->kinds; k++) {
         pcv_bytes_printf(b, ", %s", t->kind[k].dtype);
@@ -175,7 +174,7 @@ static int model_text(const look_subject *s, const look_options *o,
     row(b, "model");
     words_model(m, b);
     end(b);
-    weights_text(s, t, b);
+    weights_text(t, b);
     row(b, "identity");
     pcv_bytes_printf(b, "%s\n", pcv_model_id(m));
     row(b, "input");
@@ -202,7 +201,7 @@ static void blocks_text(const totals *t, pcv_bytes *b)
         const block *p = &t->parts.row[i];
         pcv_bytes count = {0};
 
-        look_thousands(&count, (double)p->elements);
+        look_thousands(&count, p->elements);
         row(b, i ? "" : "parameters");
         pcv_bytes_printf(b, "%13s  ", count.failed ? "?" : count.data);
         pcv_bytes_free(&count);
@@ -241,10 +240,13 @@ int summary_text(const look_subject *s, const look_options *o, pcv_bytes *b)
     totals t = {0};
     int status = add_up(&t, s, o);
 
+    row(b, "file");
+    pcv_bytes_escape(b, pcv_weights_file(s->weights));
+    end(b);
     if (status == 0 && s->model)
         status = model_text(s, o, &t, b);
     else if (status == 0)
-        weights_text(s, &t, b);
+        weights_text(&t, b);
     if (status == 0) {
         blocks_text(&t, b);
         if (!s->model)
@@ -257,7 +259,7 @@ int summary_text(const look_subject *s, const look_options *o, pcv_bytes *b)
     return status;
 }
 
-/* ---- JSON ------------------------------------------------------------------------- */
+/* ---- JSON --------------------------------------------------------------- */
 
 static void settings_json(const pcv_model *m, pcv_bytes *b)
 {

@@ -13,14 +13,14 @@ typedef struct {
     size_t *hist;               /* bins, or NULL */
 } row;
 
-/* ---- reading ---------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------ */
 
 /* The i-th tensor into r; 1, 0 when it is not asked for, or -1. */
 static int read_row(const look_subject *s, const look_options *o, size_t i,
                     row *r)
 {
     int status = look_tensor(s, o, i, &r->t);
-    size_t bins = o->modes & LOOK_HIST ? (size_t)o->bins : 0;
+    size_t bins = o->modes & LOOK_HIST ? o->bins : 0;
 
     if (status < 1 || !(o->modes & (LOOK_STATS | LOOK_HIST)))
         return status;
@@ -28,6 +28,8 @@ static int read_row(const look_subject *s, const look_options *o, size_t i,
     if (pcv_weights_stats(s->weights, i, &r->s, bins ? r->hist : NULL,
                           bins) < 0)
         return -1;
+    if (r->s.nan + r->s.inf == r->t.count)      /* of no numbers */
+        r->s.min = r->s.max = r->s.mean = r->s.std = (double)NAN;
     return 1;
 }
 
@@ -36,7 +38,7 @@ static double share_of_zeros(const row *r)
     return r->t.count ? 100.0 * (double)r->s.zeros / (double)r->t.count : 0;
 }
 
-/* ---- text --------------------------------------------------------------------- */
+/* ---- text --------------------------------------------------------------- */
 
 static void number(pcv_bytes *b, double v)
 {
@@ -70,8 +72,8 @@ static void stats_text(const row *r, pcv_bytes *b)
 /* Heights 0 to 8; what is there at all is seen. */
 static void bar(pcv_bytes *b, size_t count, size_t most, bool unicode)
 {
-    static const char *const block[] = { " ", "▁", "▂", "▃", "▄", "▅", "▆",
-                                         "▇", "█" };
+    static const char *const block[] = { " ", "▁", "▂", "▃", "▄", "▅",
+                                         "▆", "▇", "█" };
     static const char plain[] = " .:-=+*#@";
     size_t height = 0;
 
@@ -90,9 +92,9 @@ static void hist_text(const row *r, const look_options *o, pcv_bytes *b)
     number(b, r->s.min);
     number(b, r->s.max);
     pcv_bytes_printf(b, "\t");
-    for (int i = 0; i < o->bins; i++)
+    for (size_t i = 0; i < o->bins; i++)
         most = r->hist[i] > most ? r->hist[i] : most;
-    for (int i = 0; i < o->bins; i++)
+    for (size_t i = 0; i < o->bins; i++)
         bar(b, r->hist[i], most, o->unicode);
     pcv_bytes_printf(b, "\n");
 }
@@ -124,7 +126,7 @@ static void line(const look_subject *s, const look_options *o, const row *r,
         tensor_text(r, b);
 }
 
-/* ---- JSON ----------------------------------------------------------------------- */
+/* ---- JSON --------------------------------------------------------------- */
 
 static void tensor_json(const row *r, pcv_bytes *b)
 {
@@ -157,7 +159,7 @@ static void hist_json(const row *r, const look_options *o, pcv_bytes *b)
     json_number(b, "min", r->s.min);
     json_number(b, "max", r->s.max);
     json_open(b, "counts", '[');
-    for (int i = 0; i < o->bins; i++)
+    for (size_t i = 0; i < o->bins; i++)
         json_count(b, NULL, r->hist[i]);
     json_close(b, ']');
     json_close(b, '}');
@@ -174,12 +176,12 @@ static void object(const look_options *o, const row *r, pcv_bytes *b)
     json_close(b, '}');
 }
 
-/* ---- all of them ------------------------------------------------------------------ */
+/* ---- all of them -------------------------------------------------------- */
 
 static int each(const look_subject *s, const look_options *o, bool json,
                 pcv_bytes *b)
 {
-    size_t *hist = calloc((size_t)o->bins, sizeof *hist);
+    size_t *hist = calloc(o->bins, sizeof *hist);
     int status = hist ? 0 : -1, found = 0;
 
     b->failed |= !hist;

@@ -108,6 +108,18 @@ void pcv_sts_add(pcv_bytes *b, const char *name, const pcv_values *v,
     outer(b, &i);
 }
 
+void pcv_sts_head(pcv_bytes *b, const char *name, int rank, const size_t *dim,
+                  const char *const *key, const char *const *value,
+                  size_t keys)
+{
+    pcv_tensor_out t = { .name = name, .dtype = PCV_F32, .rank = rank };
+    pcv_buf i = inner(b);
+
+    memcpy(t.dim, dim, (size_t)rank * sizeof *dim);
+    pcv_tensors_header(&i, &t, 1, key, value, keys);
+    outer(b, &i);
+}
+
 struct pcv_sts_reader {
     pcv_sts *sts;
     pcv_tensors record;

@@ -40,6 +40,12 @@ const char *pcv_error(void);            /* "" when nothing failed */
 int pcv_error_code(void);               /* 0 when nothing failed */
 void pcv_error_clear(void);
 
+/* OpenBLAS takes a processor newer than itself for a very old one.  The value
+ * of OPENBLAS_CORETYPE that would be much faster here, NULL when all is well:
+ * a program that wants it sets it and executes itself again, since OpenBLAS
+ * reads it when it is loaded. */
+const char *pcv_blas_better(void);
+
 /* Threads that one call may use (default 1).  Call while nothing runs. */
 int pcv_threads_set(int n);
 
@@ -180,6 +186,11 @@ void pcv_npy_head(pcv_bytes *b, int rank, const size_t *dim);   /* float32 */
 void pcv_sts_add(pcv_bytes *b, const char *name, const pcv_values *v,
                  const char *const *key, const char *const *value,
                  size_t keys);
+/* The beginning alone of a safetensors file with that tensor; its float32
+ * data is to follow. */
+void pcv_sts_head(pcv_bytes *b, const char *name, int rank, const size_t *dim,
+                  const char *const *key, const char *const *value,
+                  size_t keys);
 typedef struct pcv_sts_reader pcv_sts_reader;
 pcv_sts_reader *pcv_sts_reader_open(int fd, const char *name);
 /* 1 and the record's first tensor (NULL for an error record; the caller frees

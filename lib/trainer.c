@@ -1,6 +1,7 @@
 /* trainer.c - the facade of train/: settings by name, runs, evaluation. */
 #include "handles.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct pcv_trainer {
@@ -117,6 +118,16 @@ static int evaluate(const pcv_model *m, pcv_dataset *d, double *accuracy,
     return r;
 }
 
+/* A class is meant by its name, or by its number as idx files have it. */
+static bool means(const char *label, const pcv_spec *s, size_t i)
+{
+    char number[24];
+
+    snprintf(number, sizeof number, "%zu", i);
+    return i < (size_t)s->outputs &&
+           (!strcmp(label, s->label[i]) || !strcmp(label, number));
+}
+
 int pcv_evaluate(const pcv_model *m, const char *data, double *accuracy,
                  double *loss, size_t *items)
 {
@@ -131,8 +142,7 @@ int pcv_evaluate(const pcv_model *m, const char *data, double *accuracy,
     if (!(d = pcv_dataset_open(data, &how, 1 << 28)))
         return -1;
     for (size_t i = 0; s->label && r == 0 && i < pcv_dataset_labels(d); i++)
-        if (i >= (size_t)s->outputs ||
-            strcmp(s->label[i], pcv_dataset_label(d, i)))
+        if (!means(pcv_dataset_label(d, i), s, i))
             r = pcv_fail(EX_DATAERR, "%s: label %zu is '%s', the model has "
                          "'%s'", data, i, pcv_dataset_label(d, i),
                          i < (size_t)s->outputs ? s->label[i] : "-");

@@ -12,6 +12,8 @@
 
 #include <cblas.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <string.h>
 
 static pthread_mutex_t serial = PTHREAD_MUTEX_INITIALIZER;
 
@@ -28,20 +30,41 @@ static bool blas_ready(void)
     return threadsafe;
 }
 
+/* The configuration starts with name and version; the rest is of no use. */
 const char *pcv_blas_name(void)
 {
     static _Thread_local char name[128];
-    pcv_buf b = {0};
+    const char *config = openblas_get_config();
+    size_t n = strcspn(config, " ");
 
-    pcv_buf_printf(&b, "%.60s %.40s", openblas_get_config(),
-                   openblas_get_corename());
-    for (size_t i = 0; i < sizeof name && b.data; i++) {
-        name[i] = i < b.len && i + 1 < sizeof name ? b.data[i] : '\0';
-        if (!name[i])
-            break;
-    }
-    pcv_buf_free(&b);
+    if (config[n])
+        n += 1 + strcspn(config + n + 1, " ");
+    snprintf(name, sizeof name, "%.*s %.40s", (int)(n < 60 ? n : 60), config,
+             openblas_get_corename());
     return name;
+}
+
+const char *pcv_blas_better(void)
+{
+    static const char *const old[] = { "Prescott", "Core2", "Penryn",
+                                       "Nehalem", "Athlon", "Opteron",
+                                       "Barcelona", "Bobcat" };
+    bool behind = false;
+
+    for (size_t i = 0; i < PCV_LEN(old); i++)
+        behind |= strcmp(openblas_get_corename(), old[i]) == 0;
+#if defined __x86_64__
+    __builtin_cpu_init();
+    if (behind && __builtin_cpu_supports("avx512f") &&
+        __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl"))
+        return "SkylakeX";
+    if (behind && __builtin_cpu_supports("avx2") &&
+        __builtin_cpu_supports("fma"))
+        return "Haswell";
+#endif
+    return NULL;
 }
 
 void pcv_gemm(bool ta, bool tb, int m, int n, int k, real alpha,

@@ -33,6 +33,12 @@ void pcv_matmul(bool ta, bool tb, int m, int n, int k, real alpha,
 /* "OpenBLAS 0.3.21 SkylakeX": name, version, kernel in use. */
 const char *pcv_blas_name(void);
 
+/* OpenBLAS takes a processor newer than itself for one of twenty years ago
+ * and runs at a quarter of the speed.  The value of OPENBLAS_CORETYPE that
+ * would be right then (it must be set before OpenBLAS is loaded); NULL: the
+ * kernel in use fits. */
+const char *pcv_blas_better(void);
+
 /* ---- rows.inc.c: every vector loop, once per instruction set ------------- */
 
 /* One run of elements that lie side by side along the last axis of a grid,
@@ -76,7 +82,8 @@ typedef struct {
     void (*norm_back)(const real *x, int n, const real *g, const real *stats,
                       const real *dy, real *dx);
     void (*gelu)(const real *x, int n, real *y);            /* erf form */
-    void (*gelu_back)(const real *x, int n, const real *dy, real *dx); /* dx = */
+    void (*gelu_back)(const real *x, int n, const real *dy,
+                      real *dx /* = , not += */);
     void (*gelu_tanh)(const real *x, int n, real *y);
     void (*gelu_tanh_back)(const real *x, int n, const real *dy, real *dx);
     /* p = exp(s - lse); ds = p (dp - d): one row of attention backward */
@@ -102,7 +109,7 @@ typedef struct {
                        double square0, int channels, real *mean, real *rstd);
 } pcv_rows;
 
-/* ---- cpu.c ---------------------------------------------------------------- */
+/* ---- cpu.c ------------------------------------------------------------- */
 
 /* The table of the best instruction set this processor has; PCV_CPU=base,
  * avx2 or avx512 in the environment forces a lower one. */

@@ -119,6 +119,13 @@ int pcv_table_set(const pcv_table *t, void *s, const char *name,
 
     if (!r)
         return pcv_fail(EX_USAGE, "no setting '%s'", name);
+    if (r->type == PCV_ROW_TEXT) {
+        if (strlen(value) >= PCV_TEXT_SIZE)
+            return pcv_fail(EX_USAGE, "%s: %zu bytes, want fewer than %d",
+                            name, strlen(value), PCV_TEXT_SIZE);
+        strcpy((char *)s + r->at, value);
+        return 0;
+    }
     if (r->type == PCV_ROW_WORD || r->type == PCV_ROW_BOOL) {
         k = word_index(r->field.values, value);
         if (k < 0)
@@ -147,6 +154,8 @@ void pcv_table_get(const pcv_table *t, const void *from, const char *name,
     if (r->type == PCV_ROW_WORD || r->type == PCV_ROW_BOOL)
         pcv_buf_puts(b, word(r->field.values, *pcv_row_int(s, r), w, sizeof w)
                             ? w : "?");
+    else if (r->type == PCV_ROW_TEXT)
+        pcv_buf_puts(b, (const char *)s + r->at);
     else if (r->type == PCV_ROW_INT)
         pcv_buf_printf(b, "%d", *pcv_row_int(s, r));
     else
@@ -164,6 +173,8 @@ void pcv_table_default(const pcv_table *t, void *s)
 
         if (r->type == PCV_ROW_INT || r->type == PCV_ROW_BOOL || r->type == PCV_ROW_WORD)
             *pcv_row_int(s, r) = (int)r->standard;
+        else if (r->type == PCV_ROW_TEXT)
+            *((char *)s + r->at) = '\0';
         else
             for (int k = 0; k < pcv_row_numbers(r); k++)
                 pcv_row_real(s, r)[k] = r->standard;

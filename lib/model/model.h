@@ -16,9 +16,10 @@ typedef struct {
 
 /* Types: int; bool and word are ints whose texts stand in `values` in their
  * order (an enum that starts at 1 has an empty first one); real; res and stats
- * are 3 and 4 reals, a shorter list repeats its last. */
+ * are 3 and 4 reals, a shorter list repeats its last; text is a char array. */
 enum pcv_row_type { PCV_ROW_INT, PCV_ROW_BOOL, PCV_ROW_REAL, PCV_ROW_RES,
-                    PCV_ROW_STATS, PCV_ROW_WORD };
+                    PCV_ROW_STATS, PCV_ROW_WORD, PCV_ROW_TEXT };
+enum { PCV_TEXT_SIZE = 1024 };  /* of a text row's char array */
 
 typedef struct {
     pcv_field field;

@@ -98,7 +98,7 @@ void pcv_block_layout(const pcv_block *b, const pcv_tokens *t, int items,
     rec->g = pcv_arena_take(a, rows * wide, w);
 }
 
-/* ---- forward ------------------------------------------------------------------ */
+/* ---- forward ----------------------------------------------------------- */
 
 static void attend(const pcv_block *b, const pcv_tokens *t, int items, int n,
                    int form, pcv_block_record *rec, pcv_arena *scratch)
@@ -164,7 +164,7 @@ void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
     add(y, rec->x1, size);
 }
 
-/* ---- backward ------------------------------------------------------------------- */
+/* ---- backward ---------------------------------------------------------- */
 
 typedef struct {
     real *dw;                   /* rows x widening d: through the MLP */

@@ -45,7 +45,7 @@ static inline size_t mul(int a, int b)
     return (size_t)a * (size_t)b;
 }
 
-/* ---- scratch ------------------------------------------------------------------- */
+/* ---- scratch ----------------------------------------------------------- */
 
 /* One fold of a group (u, or dz in backward) against the current segment. */
 typedef struct {
@@ -213,7 +213,7 @@ static void axis_sums(job *j)
     }
 }
 
-/* ---- folds ----------------------------------------------------------------------- */
+/* ---- folds ------------------------------------------------------------- */
 
 /* Rows of a group, times the gain when asked; sums over the channels. */
 static void fold_open(const job *j, fold *f, const real *rows, int count,
@@ -263,7 +263,7 @@ static void fold_segment(const job *j, fold *f, const pcv_segment *s,
     }
 }
 
-/* ---- tiles ------------------------------------------------------------------------ */
+/* ---- tiles ------------------------------------------------------------- */
 
 /* A piece of a segment: `rows` rows of `n` elements, whose first is element
  * `at` of the segment, `from` within its row. */
@@ -418,7 +418,7 @@ static void outer_marginals(const tile *t, state *s, int i, int r, real w)
                        (size_t)outer_index(t->s, t->row + r, a)] += w;
 }
 
-/* ---- sums of a segment --------------------------------------------------------------- */
+/* ---- sums of a segment ------------------------------------------------- */
 
 static void segment_open(state *s, const pcv_segment *seg, int count)
 {
@@ -487,7 +487,7 @@ static void state_open(const job *j, state *s, int count)
     }
 }
 
-/* ---- forward --------------------------------------------------------------------------- */
+/* ---- forward ----------------------------------------------------------- */
 
 /* Scores of read i over the tile; the running maximum follows. */
 static void score_read(const job *j, const tile *t, work *w, int i)
@@ -656,7 +656,7 @@ void pcv_grid_forward(const pcv_reader *r, const pcv_tokens *t, int n,
                    y + mul(b * n, r->value->out));
 }
 
-/* ---- backward ----------------------------------------------------------------------------- */
+/* ---- backward ---------------------------------------------------------- */
 
 /* Reads' shares of one tile's content gradient: G, Gs, Gx. */
 static void gather_content(const tile *t, work *w, int count)

@@ -5,7 +5,7 @@
 
 void pcv_softmax(const real *logits, int k, double *p)
 {
-    double top = -INFINITY, sum = 0;
+    double top = -(double)INFINITY, sum = 0;
 
     for (int i = 0; i < k; i++)
         top = (double)logits[i] > top ? (double)logits[i] : top;
@@ -18,7 +18,7 @@ void pcv_softmax(const real *logits, int k, double *p)
 /* log sum exp and the place of the largest */
 static double lse_row(const real *x, int k, int *best)
 {
-    double top = -INFINITY, sum = 0;
+    double top = -(double)INFINITY, sum = 0;
 
     *best = 0;
     for (int i = 0; i < k; i++)

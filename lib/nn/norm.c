@@ -2,7 +2,8 @@
  * (every published checkpoint was trained with that).
  *
  *   xh = (x - mean) rstd      y = g xh + b
- *   db += dy    dg += dy xh   dx += rstd (t - mean(t) - xh mean(t xh)), t = dy g
+ *   db += dy      dg += dy xh
+ *   dx += rstd (t - mean(t) - xh mean(t xh))      t = dy g
  */
 #include "nn.h"
 

@@ -98,7 +98,8 @@ void pcv_params_init(pcv_params *p, uint64_t seed)
         for (size_t k = 0; k < q->count; k++) {
             q->w[k] = q->mean;
             if (q->std > 0)
-                q->w[k] += q->std * (real)truncated(seed, (uint64_t)i + 1000, k);
+                q->w[k] += q->std *
+                           (real)truncated(seed, (uint64_t)i + 1000, k);
         }
     }
 }

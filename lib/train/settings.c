@@ -61,6 +61,8 @@ static const pcv_row rows[] = {
       false, "gain", PCV_ROW_REAL, AT(gain), 0, 0, 60 },
     { { "noise", "augment: standard deviation of added noise", "X" },
       false, "noise", PCV_ROW_REAL, AT(noise), 0, 0, 10 },
+    { { "labels", "names of the classes, one a line, in their order", "FILE" },
+      false, "labels", PCV_ROW_TEXT, AT(labels), 0, 0, 0 },
 };
 
 static const pcv_table table = { rows, PCV_LEN(rows) };

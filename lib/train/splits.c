@@ -15,7 +15,43 @@ static uint32_t *counting(uint32_t n)
     return v;
 }
 
-static int take_labels(pcv_spec *spec, const pcv_dataset *d)
+/* Lines of a file as the names of the classes. */
+static int names_from(pcv_spec *spec, const char *path, size_t labels)
+{
+    pcv_file f;
+    pcv_buf text = {0};
+    const char **name = pcv_alloc(labels, sizeof *name);
+    size_t n = 0;
+    int r = -1;
+
+    if (!name || pcv_file_open(&f, path, 1 << 24) < 0) {
+        pcv_free(name);
+        return -1;
+    }
+    pcv_buf_add(&text, f.data, f.size);
+    pcv_file_close(&f);
+    for (char *s = text.data, *end; s && *s; s = end) {
+        end = s + strcspn(s, "\n");
+        if (*end)
+            *end++ = '\0';
+        if (n < labels)
+            name[n] = s;
+        n++;
+    }
+    if (text.failed)
+        pcv_fail(EX_OSERR, "out of memory");
+    else if (n != labels)
+        pcv_fail(EX_DATAERR, "%s: %zu lines, the data has %zu classes", path,
+                 n, labels);
+    else
+        r = pcv_spec_set_labels(spec, name, (int)n);
+    pcv_buf_free(&text);
+    pcv_free(name);
+    return r;
+}
+
+static int take_labels(pcv_spec *spec, const pcv_run_spec *run,
+                       const pcv_dataset *d)
 {
     size_t n = pcv_dataset_labels(d);
     const char **label;
@@ -29,6 +65,8 @@ static int take_labels(pcv_spec *spec, const pcv_dataset *d)
     if (spec->outputs && (size_t)spec->outputs < n)
         return pcv_fail(EX_DATAERR, "outputs is %d, but the data has %zu "
                         "labels", spec->outputs, n);
+    if (*run->labels)
+        return names_from(spec, run->labels, n);
     if (!(label = pcv_alloc(n, sizeof *label)))
         return -1;
     for (size_t i = 0; i < n; i++)
@@ -39,17 +77,20 @@ static int take_labels(pcv_spec *spec, const pcv_dataset *d)
 }
 
 /* Held-out data must name its classes as the training data does. */
-static int same_labels(const pcv_spec *spec, const pcv_dataset *held)
+static int same_labels(const pcv_spec *spec, const pcv_dataset *data,
+                       const pcv_dataset *held)
 {
-    if (spec->task == PCV_RECONSTRUCT)
-        return 0;
-    for (size_t i = 0; i < pcv_dataset_labels(held); i++)
-        if (i >= (size_t)spec->outputs ||
-            strcmp(spec->label[i], pcv_dataset_label(held, i)))
+    size_t n = spec->task == PCV_CLASSIFY ? pcv_dataset_labels(held) : 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const char *have = pcv_dataset_label(held, i);
+        const char *want = i < pcv_dataset_labels(data)
+                               ? pcv_dataset_label(data, i) : "-";
+
+        if (strcmp(have, want))
             return pcv_fail(EX_DATAERR, "label %zu of the validation data is "
-                            "'%s', of the training data '%s'", i,
-                            pcv_dataset_label(held, i),
-                            i < (size_t)spec->outputs ? spec->label[i] : "-");
+                            "'%s', of the training data '%s'", i, have, want);
+    }
     return 0;
 }
 
@@ -93,8 +134,8 @@ int pcv_splits_open(pcv_splits *s, pcv_spec *spec, const pcv_run_spec *r,
     if (spec->prep.modality == PCV_BYTES)
         how.modality = PCV_BYTES;
     if (!(s->data = pcv_dataset_open(data, &how, KEEP)) ||
-        take_labels(spec, s->data) < 0 || hold_out(s, r, val, &how) < 0 ||
-        (s->held && same_labels(spec, s->held) < 0)) {
+        take_labels(spec, r, s->data) < 0 || hold_out(s, r, val, &how) < 0 ||
+        (s->held && same_labels(spec, s->data, s->held) < 0)) {
         pcv_splits_close(s);
         return -1;
     }

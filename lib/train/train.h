@@ -30,6 +30,7 @@ typedef struct {
     int shift;                  /* augment: pixels or samples, each way */
     double gain;                /* augment: decibels of sound, each way */
     double noise;               /* augment: standard deviation added */
+    char labels[PCV_TEXT_SIZE]; /* file of class names, one a line; "" none */
 } pcv_run_spec;
 
 const pcv_field *pcv_run_field(int i);

@@ -1,0 +1,34 @@
+/* answer.h - answers as text, pcv-formats(5): lines of tab-separated fields
+ * and lines of JSON. */
+#ifndef ANSWER_H
+#define ANSWER_H
+
+#include "opt.h"
+
+typedef struct {
+    const pcv_model *model;
+    size_t classes;
+    size_t top;                 /* how many of them to write */
+    bool logits;                /* instead of probabilities */
+    char **label;               /* NULL: the model's */
+} answer_style;
+
+/* The lines of a file, one for each class.  Exits when they are not. */
+char **answer_labels(const char *path, size_t classes);
+void answer_free_labels(char **label, size_t classes);
+
+/* path, rank, probability, class index, label. */
+void answer_tsv_header(pcv_bytes *b, bool logits);
+void answer_tsv(pcv_bytes *b, const answer_style *s, const char *name,
+                const float *logits);
+void answer_tsv_error(pcv_bytes *b, const char *name, const char *what);
+
+void answer_json(pcv_bytes *b, const answer_style *s, const char *name,
+                 size_t index, const float *logits);
+/* "shape" and "data". */
+void answer_json_array(pcv_bytes *b, const char *name, size_t index,
+                       const pcv_values *v);
+void answer_json_error(pcv_bytes *b, const char *name, size_t index, int code,
+                       const char *what);
+
+#endif

@@ -1,0 +1,334 @@
+/* pcv-inspect - looks at models and files of tensors: a screen of facts,
+ * tables, histograms, one tensor as a picture or as .npy. */
+#include "json.h"
+#include "look.h"
+#include "opt.h"
+#include "sink.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { BINS = 32, MOST_BINS = 512 };
+
+static const char about[] =
+    "Looks at models and .safetensors files.  FILE is a model directory, the\n"
+    "name of a model, or a file of tensors; without one it is the default\n"
+    "model.  Without a mode it writes a summary.";
+
+typedef struct {
+    opt o;
+    look_options look;
+    bool json;
+    const char *show, *get;     /* one tensor, instead of the modes */
+    sink out;
+    size_t done, failed, found; /* operands, tensors */
+    int worst;                  /* status of those that failed */
+} job;
+
+/* ---- options ------------------------------------------------------------ */
+
+static void set_tensors(const opt_row *row, const char *value)
+{
+    (void)value;
+    *(unsigned *)row->to |= LOOK_TENSORS;
+}
+
+static void set_stats(const opt_row *row, const char *value)
+{
+    (void)value;
+    *(unsigned *)row->to |= LOOK_STATS;
+}
+
+static void set_hist(const opt_row *row, const char *value)
+{
+    look_options *look = row->to;
+
+    look->modes |= LOOK_HIST;
+    if (value)
+        look->bins = opt_whole("option --hist", value, 1, MOST_BINS);
+}
+
+static void parse(job *j, int argc, char **argv)
+{
+    const opt_row row[] = {
+        { 0, NULL, NULL, "Modes:", NULL, NULL },
+        { 0, "tensors", NULL, "a table: name, dtype, shape, elements, bytes, "
+          "offset", set_tensors, &j->look.modes },
+        { 0, "stats", NULL, "a table: name, dtype, shape, min, max, mean, "
+          "std, norm, zero%, nan, inf", set_stats, &j->look.modes },
+        { 0, "hist", "[BINS]", "a histogram of each tensor (32 bins)",
+          set_hist, &j->look },
+        { 0, "show", "NAME", "one tensor as a heat map: on a terminal in "
+          "text, elsewhere a PNG", opt_text, &j->show },
+        { 0, "get", "NAME", "one tensor as float32 .npy", opt_text,
+          &j->get },
+        { 0, NULL, NULL, "Options:", NULL, NULL },
+        { 0, "match", "GLOB", "only tensors whose name matches", opt_text,
+          &j->look.match },
+        { 0, "size", "SIZE", "the summary's cost is for inputs of this size, "
+          "HxW or a count", opt_text, &j->look.size },
+        { 0, "json", NULL, "one JSON object per FILE with all the modes",
+          opt_flag, &j->json },
+    };
+    const opt_program program = {
+        .name = "pcv-inspect", .operands = "[FILE...]", .about = about,
+        .shared = OPT_MODEL | OPT_OUTPUT, .row = row, .rows = OPT_LEN(row),
+    };
+
+    j->look.bins = BINS;
+    opt_parse(&j->o, &program, argc, argv);
+}
+
+static bool is_single(unsigned modes)
+{
+    return (modes & (modes - 1)) == 0;
+}
+
+/* What cannot be wanted together. */
+static void check(job *j)
+{
+    bool one = j->show || j->get;
+
+    if (j->show && j->get)
+        opt_usage("--show and --get exclude each other");
+    if (one && (j->look.modes || j->json || j->look.match))
+        opt_usage("--%s is about one tensor and goes with no other mode",
+                  j->show ? "show" : "get");
+    if (one && j->o.operands + (j->o.model != NULL) > 1)
+        opt_usage("--%s takes one FILE", j->show ? "show" : "get");
+    if (!j->json && !is_single(j->look.modes))
+        opt_usage("one table at a time (or all of them with --json)");
+    if (j->look.size && j->look.modes)
+        opt_usage("--size belongs to the summary");
+    if (!j->look.modes)
+        j->look.modes = LOOK_SUMMARY;
+    j->look.column = j->o.operands + (j->o.model != NULL) > 1;
+    j->look.unicode = look_unicode();
+}
+
+/* ---- one operand -------------------------------------------------------- */
+
+static int describe(job *j, const look_subject *s, pcv_bytes *b)
+{
+    bool summary = j->look.modes & LOOK_SUMMARY;
+    int found;
+
+    if (!j->json && summary && j->done)
+        pcv_bytes_add(b, "\n", 1);      /* a line between two summaries */
+    if (!j->json)
+        return summary ? summary_text(s, &j->look, b)
+                       : table_text(s, &j->look, b);
+    json_open(b, NULL, '{');
+    json_path(b, "file", s->name);
+    json_truth(b, "ok", true);
+    found = summary ? summary_json(s, &j->look, b) : table_json(s, &j->look, b);
+    json_close(b, '}');
+    pcv_bytes_add(b, "\n", 1);
+    return found;
+}
+
+/* In its place among the answers: JSON has it in-band. */
+static void report(job *j, const char *name, pcv_bytes *b)
+{
+    int code = pcv_error_code() ? pcv_error_code() : EX_OSERR;
+    const char *what = pcv_error_code() ? pcv_error() : "out of memory";
+
+    j->failed++;
+    j->worst = opt_worse(j->worst, code);
+    fflush(stdout);
+    opt_error("%s", what);
+    pcv_bytes_clear(b);
+    if (j->json) {
+        json_open(b, NULL, '{');
+        json_path(b, "file", name);
+        json_truth(b, "ok", false);
+        json_open(b, "error", '{');
+        json_count(b, "code", (size_t)code);
+        json_text(b, "what", what);
+        json_close(b, '}');
+        json_close(b, '}');
+        pcv_bytes_add(b, "\n", 1);
+    }
+    pcv_error_clear();
+}
+
+/* 0, or the status of an output that cannot be written. */
+static int one_operand(job *j, const char *name)
+{
+    pcv_bytes b = {0};
+    look_subject s;
+    int found = -1, status;
+
+    if (look_open(&s, name, j->look.modes & LOOK_SUMMARY) == 0) {
+        found = describe(j, &s, &b);
+        look_close(&s);
+    }
+    if (found < 0) {
+        report(j, name ? name : "default", &b);
+    } else {
+        j->done++;
+        j->found += (size_t)found;
+    }
+    if (b.failed)
+        opt_fatal_memory();
+    status = sink_write(&j->out, b.data, b.len);
+    pcv_bytes_free(&b);
+    return status;
+}
+
+/* ---- all operands ------------------------------------------------------- */
+
+static int write_head(job *j)
+{
+    pcv_bytes b = {0};
+    int status;
+
+    if (j->json || (j->look.modes & LOOK_SUMMARY))
+        return 0;
+    table_head(&j->look, &b);
+    if (b.failed)
+        opt_fatal_memory();
+    status = sink_write(&j->out, b.data, b.len);
+    pcv_bytes_free(&b);
+    return status;
+}
+
+static int verdict(const job *j)
+{
+    if (j->failed && j->done)
+        opt_warn("%zu of %zu files failed", j->failed, j->failed + j->done);
+    if (j->failed && j->done && j->worst < EX_OSERR)
+        return OPT_SOME_FAILED;
+    if (j->failed)
+        return j->worst;
+    if (j->found || !j->look.match)
+        return 0;
+    opt_warn("no tensor matches '%s'", opt_shown(j->look.match));
+    return 1;
+}
+
+static int tell(job *j)
+{
+    const char *first = j->o.model;
+    int status = write_head(j);
+
+    if (status == 0 && (first || !j->o.operands))
+        status = one_operand(j, first);
+    for (size_t i = 0; i < j->o.operands && status == 0; i++)
+        status = one_operand(j, j->o.operand[i]);
+    return status ? status : verdict(j);
+}
+
+/* ---- one tensor --------------------------------------------------------- */
+
+static pcv_values *find_tensor(const job *j, look_subject *s)
+{
+    const char *name = j->show ? j->show : j->get;
+    const char *file = j->o.model ? j->o.model
+                       : j->o.operands ? j->o.operand[0] : NULL;
+    pcv_values *v = NULL;
+    size_t i = 0;
+    int found;
+
+    if (look_open(s, file, false) < 0)
+        opt_fatal_pcv();
+    found = look_find(s, name, &i);
+    if (found == 0)
+        opt_fatal(EX_DATAERR, "%s: no tensor '%s' (--tensors lists them)",
+                  opt_shown(s->name), opt_shown(name));
+    if (found > 1)
+        opt_fatal(EX_DATAERR, "%s: several tensors end in '.%s' (--tensors "
+                  "lists them)", opt_shown(s->name), opt_shown(name));
+    if (found == 1)
+        v = pcv_weights_get(s->weights, i);
+    if (!v)
+        opt_fatal_pcv();
+    return v;
+}
+
+static show_screen screen(void)
+{
+    const char *term = getenv("TERM"), *plain = getenv("NO_COLOR");
+    show_screen s = { 80, 24, true, look_unicode() };
+    struct winsize w;
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col && w.ws_row) {
+        s.columns = w.ws_col;
+        s.lines = w.ws_row;
+    }
+    s.lines -= s.lines > 3 ? 2 : 0;     /* the scale, and the prompt */
+    if ((plain && *plain) || !term || !strcmp(term, "dumb"))
+        s.colour = false;
+    return s;
+}
+
+static int write_picture(job *j, const pcv_values *v)
+{
+    pcv_bytes b = {0};
+    unsigned char *png;
+    size_t n = 0;
+    int status;
+
+    if (!j->o.output && isatty(STDOUT_FILENO)) {
+        show_screen s = screen();
+
+        show_terminal(v, &s, &b);
+        if (b.failed)
+            opt_fatal_memory();
+        status = sink_write(&j->out, b.data, b.len);
+        pcv_bytes_free(&b);
+        return status;
+    }
+    png = show_png(v, &n);
+    if (!png)
+        opt_fatal_pcv();
+    status = sink_write(&j->out, png, n);
+    free(png);
+    return status;
+}
+
+static int write_npy(job *j, const pcv_values *v)
+{
+    pcv_bytes b = {0};
+    int status;
+
+    pcv_npy_head(&b, v->rank, v->dim);
+    if (b.failed)
+        opt_fatal_memory();
+    status = sink_write(&j->out, b.data, b.len);
+    if (status == 0)
+        status = sink_write(&j->out, v->data, v->count * sizeof *v->data);
+    pcv_bytes_free(&b);
+    return status;
+}
+
+static int one_tensor(job *j)
+{
+    look_subject s;
+    pcv_values *v = find_tensor(j, &s);
+    int status = j->show ? write_picture(j, v) : write_npy(j, v);
+
+    pcv_values_free(v);
+    look_close(&s);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    job j = {0};
+    int status;
+
+    parse(&j, argc, argv);
+    check(&j);
+    if (j.get)
+        sink_refuse_terminal(j.o.output, "values", "--show=NAME");
+    status = sink_open(&j.out, j.o.output, j.o.force);
+    if (status == 0)
+        status = j.show || j.get ? one_tensor(&j) : tell(&j);
+    if (status >= EX_USAGE)
+        sink_abort(&j.out);
+    status = opt_worse(status, sink_close(&j.out));
+    return opt_finish(status);
+}

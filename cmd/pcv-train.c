@@ -1,0 +1,300 @@
+/* pcv-train - labelled data in, a model directory out.
+ *
+ * Every setting of a model and of a run is an option, made from the library's
+ * table; so are the lines of a --config file and of --print-config. */
+#include "opt.h"
+#include "progress.h"
+#include "runlog.h"
+#include "settings.h"
+#include "stop.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char about[] =
+    "Trains a model on DATA and writes it into a directory.  DATA is a\n"
+    "directory with a folder per class, a list of path<TAB>label, or a pair\n"
+    "IMAGES,LABELS of idx or .npy files.";
+
+/* An option that was given. */
+typedef struct {
+    const char *name, *value;
+} given;
+
+typedef struct {
+    opt o;
+    const char *dir, *val, *config;
+    bool resume, force, print_config;
+    double max_time;            /* seconds; 0 none */
+    int when;                   /* --progress */
+    given *given;
+    size_t givens;
+
+    pcv_trainer *trainer;
+    double started;
+    bool late;                  /* max_time is over */
+    progress bar;
+    runlog log;
+    double loss, accuracy;      /* of the last evaluation */
+    bool evaluated;
+    uint64_t step;
+} job;
+
+/* ---- options ------------------------------------------------------------ */
+
+/* Settings wait until the command line is read: the options win over the
+ * --config file wherever they stand. */
+static void set_later(const opt_row *row, const char *value)
+{
+    job *j = row->to;
+    given *more = realloc(j->given, (j->givens + 1) * sizeof *more);
+
+    if (!more)
+        opt_fatal_memory();
+    j->given = more;
+    j->given[j->givens++] = (given){ row->name, value };
+}
+
+/* 90, 90s, 10m, 1.5h, 2d, 1h30m */
+static void set_time(const opt_row *row, const char *value)
+{
+    static const char unit[] = "smhd";
+    static const double seconds[] = { 1, 60, 3600, 86400 };
+    const char *p = value, *u;
+    double sum = 0;
+    char *end;
+
+    while (*p) {
+        double x = strtod(p, &end);
+
+        u = *end ? strchr(unit, *end) : unit;
+        if (end == p || !u || !(x >= 0 && x < 1e9))
+            break;
+        sum += x * seconds[u - unit];
+        p = *end ? end + 1 : end;
+    }
+    if (*p || sum <= 0)
+        opt_usage("option --%s: '%s', want a time like 90s, 10m, 1h30m",
+                  row->name, opt_shown(value));
+    *(double *)row->to = sum;
+}
+
+/* The program's own rows, then one for each setting; freed by the caller. */
+static opt_row *make_rows(job *j, size_t *count)
+{
+    const opt_row own[] = {
+        { 'd', "dir", "DIR", "where the model and its checkpoint go; made "
+          "when there is none", opt_text, &j->dir },
+        { 0, "val", "DATA", "evaluate on these data (else on a share of "
+          "DATA, see --val-split)", opt_text, &j->val },
+        { 0, "resume", NULL, "go on from the checkpoint in DIR, with its "
+          "settings", opt_flag, &j->resume },
+        { 'f', "force", NULL, "train anew where DIR has a model already",
+          opt_flag, &j->force },
+        { 0, "max-time", "T", "save and stop after this time: 90s, 10m, "
+          "1h30m", set_time, &j->max_time },
+        { 0, "progress", "auto|always|never", "a status line on a terminal, "
+          "lines elsewhere (auto)", opt_choice, &j->when },
+        { 0, "config", "FILE", "settings as lines of key = value; options "
+          "win over it", opt_text, &j->config },
+        { 0, "print-config", NULL, "write all settings as such lines and "
+          "exit", opt_flag, &j->print_config },
+        { 0, NULL, NULL, "Settings (see pcv-train(1)):", NULL, NULL },
+    };
+    const pcv_setting *s;
+    size_t n = OPT_LEN(own), settings = 0;
+    opt_row *row;
+
+    while (pcv_setting_at(settings))
+        settings++;
+    row = calloc(n + settings + 1, sizeof *row);
+    if (!row)
+        opt_fatal_memory();
+    memcpy(row, own, sizeof own);
+    for (size_t i = 0; (s = pcv_setting_at(i)) != NULL; i++)
+        row[n + i] = (opt_row){ 0, s->name, s->values, s->help, set_later,
+                                j };
+    row[n + settings] = (opt_row){ .help = "General:" };
+    *count = n + settings + 1;
+    return row;
+}
+
+static void parse(job *j, int argc, char **argv)
+{
+    size_t rows;
+    opt_row *row = make_rows(j, &rows);
+    const opt_program program = {
+        .name = "pcv-train", .operands = "-d DIR DATA", .about = about,
+        .shared = OPT_THREADS, .row = row, .rows = rows,
+    };
+
+    opt_parse(&j->o, &program, argc, argv);
+    free(row);
+}
+
+/* ---- settings ----------------------------------------------------------- */
+
+static void apply_settings(job *j)
+{
+    j->trainer = pcv_trainer_new();
+    if (!j->trainer)
+        opt_fatal_pcv();
+    if (j->resume && j->dir)
+        settings_of_checkpoint(j->trainer, j->dir);
+    if (j->config)
+        settings_of_file(j->trainer, j->config);
+    for (size_t i = 0; i < j->givens; i++)
+        if (pcv_trainer_set(j->trainer, j->given[i].name,
+                            j->given[i].value) < 0)
+            opt_usage("option --%s", pcv_error());
+}
+
+/* ---- before the first step ---------------------------------------------- */
+
+static bool has(const job *j, const char *file)
+{
+    pcv_bytes path = {0};
+    bool yes;
+
+    pcv_bytes_printf(&path, "%s/%s", j->dir, file);
+    if (path.failed)
+        opt_fatal_memory();
+    yes = access(path.data, F_OK) == 0;
+    pcv_bytes_free(&path);
+    return yes;
+}
+
+static void check(const job *j)
+{
+    if (j->o.operands != 1)
+        opt_usage("want one DATA, have %zu (a pair of files is written "
+                  "IMAGES,LABELS)", j->o.operands);
+    if (!j->dir)
+        opt_usage("want -d DIR, the directory for the model");
+    if (j->resume && j->force)
+        opt_usage("--resume goes on, --force begins anew: want one of them");
+    if (!j->resume && !j->force &&
+        (has(j, "model.safetensors") || has(j, "config.json") ||
+         has(j, "checkpoint.safetensors")))
+        opt_fatal(EX_CANTCREAT, "%s: there is a model already; go on with "
+                  "--resume, begin anew with --force, or name another "
+                  "directory", opt_shown(j->dir));
+    if (!runlog_lock(j->dir))
+        opt_fatal(EX_CANTCREAT, "%s: another pcv-train works there",
+                  opt_shown(j->dir));
+}
+
+/* ---- during the run ----------------------------------------------------- */
+
+static int answer(job *j, const pcv_progress *e)
+{
+    j->late = j->max_time > 0 &&
+              progress_clock() - j->started >= j->max_time;
+    if (stop_signal() || j->late)
+        return PCV_SAVE_AND_STOP;
+    if (!strcmp(e->event, "step") && stop_save_asked())
+        return PCV_SAVE;
+    return PCV_GO_ON;
+}
+
+static void add_to_log(job *j, const pcv_progress *e)
+{
+    bool was_well = !j->log.why;
+
+    if (!j->log.path) {         /* the first event: DIR is there */
+        runlog_lock(j->dir);
+        runlog_open(&j->log, j->dir, j->resume);
+    }
+    runlog_add(&j->log, e->json);
+    if (!j->log.why || !was_well)
+        return;
+    progress_clear(&j->bar);
+    opt_error("%s: %s; training goes on without it", opt_shown(j->log.path),
+              strerror(j->log.why));
+}
+
+static int watch(void *arg, const pcv_progress *e)
+{
+    job *j = arg;
+
+    add_to_log(j, e);
+    progress_tell(&j->bar, e);
+    j->step = e->step;
+    if (!strcmp(e->event, "eval")) {
+        j->evaluated = true;
+        j->loss = e->loss;
+        j->accuracy = e->accuracy;
+    }
+    return answer(j, e);
+}
+
+/* ---- after it ----------------------------------------------------------- */
+
+static void say_result(const job *j, const char *how)
+{
+    pcv_bytes b = {0};
+
+    pcv_bytes_printf(&b, "%s: %s after step %llu", opt_shown(j->dir), how,
+                     (unsigned long long)j->step);
+    if (j->evaluated)
+        pcv_bytes_printf(&b, ", held out: loss %.4f", j->loss);
+    if (j->evaluated && !isnan(j->accuracy))
+        pcv_bytes_printf(&b, ", accuracy %.2f %%", 100 * j->accuracy);
+    if (!b.failed)
+        opt_warn("%s", b.data);
+    pcv_bytes_free(&b);
+}
+
+static int run(job *j)
+{
+    int result, status = 0;
+
+    stop_listen();
+    progress_open(&j->bar, j->when, j->o.quiet);
+    if (pcv_threads_set(j->o.threads) < 0)
+        opt_fatal_pcv();
+    result = pcv_train(j->trainer, j->o.operand[0], j->val, j->dir, j->resume,
+                       watch, j);
+    progress_clear(&j->bar);
+    runlog_close(&j->log);
+    if (result < 0) {
+        status = pcv_error_code() ? pcv_error_code() : EX_OSERR;
+        opt_error("%s", pcv_error_code() ? pcv_error() : "out of memory");
+    } else {
+        say_result(j, result ? "stopped and saved (--resume goes on)"
+                             : "done");
+    }
+    if (result > 0)
+        status = EX_TEMPFAIL;
+    return status == 0 && j->log.why ? EX_IOERR : status;
+}
+
+int main(int argc, char **argv)
+{
+    job j = { .loss = (double)NAN, .accuracy = (double)NAN };
+    int status, ended;
+
+    j.started = progress_clock();
+    parse(&j, argc, argv);
+    apply_settings(&j);
+    if (j.print_config)
+        settings_print(j.trainer, stdout);
+    if (j.print_config)
+        return opt_finish(0);
+    check(&j);
+    if (j.o.verbose)
+        settings_print(j.trainer, stderr);
+    status = run(&j);
+    pcv_trainer_free(j.trainer);
+    free(j.given);
+    status = opt_finish(status);
+    ended = stop_signal();
+    if (ended && ended != SIGUSR1)
+        stop_die(ended);
+    return status;
+}

@@ -1,0 +1,125 @@
+/* settings.c - settings of a training run as text, see settings.h. */
+#include "settings.h"
+#include "opt.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- a file ------------------------------------------------------------- */
+
+static _Noreturn void bad_line(const char *file, size_t line, const char *why)
+{
+    opt_fatal(EX_CONFIG, "%s:%zu: %s", opt_shown(file), line, why);
+}
+
+/* Without the blanks at both ends. */
+static char *trim(char *s)
+{
+    size_t n;
+
+    s += strspn(s, " \t\r\n");
+    n = strlen(s);
+    while (n > 0 && strchr(" \t\r\n", s[n - 1]))
+        s[--n] = '\0';
+    return s;
+}
+
+static void take_line(pcv_trainer *t, const char *file, size_t line,
+                      char *text)
+{
+    char *key = trim(text), *equals = strchr(key, '=');
+
+    if (*key == '\0' || *key == '#')
+        return;
+    if (!equals)
+        bad_line(file, line, "want key = value");
+    *equals = '\0';
+    if (pcv_trainer_set(t, trim(key), trim(equals + 1)) < 0)
+        bad_line(file, line, pcv_error());
+}
+
+void settings_of_file(pcv_trainer *t, const char *file)
+{
+    FILE *f = fopen(file, "re");
+    char *text = NULL;
+    size_t room = 0;
+
+    if (!f)
+        opt_fatal(EX_NOINPUT, "%s: %s", opt_shown(file), strerror(errno));
+    for (size_t line = 1; getline(&text, &room, f) >= 0; line++)
+        take_line(t, file, line, text);
+    if (ferror(f))
+        opt_fatal(EX_IOERR, "%s: %s", opt_shown(file), strerror(errno));
+    free(text);
+    fclose(f);
+}
+
+/* ---- a checkpoint ------------------------------------------------------- */
+
+static const char *find_meta(const pcv_weights *w, const char *key)
+{
+    for (size_t i = 0; i < pcv_weights_metas(w); i++)
+        if (!strcmp(pcv_weights_meta_key(w, i), key))
+            return pcv_weights_meta_value(w, i);
+    return NULL;
+}
+
+/* Lines of key=value, as the trainer itself wrote them. */
+static void take_lines(pcv_trainer *t, const char *path, char *text)
+{
+    char *line, *value;
+
+    while ((line = strsep(&text, "\n")) != NULL) {
+        value = strchr(line, '=');
+        if (!value)
+            continue;
+        *value++ = '\0';
+        if (pcv_trainer_set(t, line, value) < 0)
+            opt_fatal(EX_DATAERR, "%s: %s", opt_shown(path), pcv_error());
+    }
+}
+
+void settings_of_checkpoint(pcv_trainer *t, const char *dir)
+{
+    const char *settings = NULL;
+    pcv_bytes path = {0};
+    pcv_weights *w;
+    char *text;
+
+    pcv_bytes_printf(&path, "%s/checkpoint.safetensors", dir);
+    if (path.failed)
+        opt_fatal_memory();
+    if (access(path.data, F_OK) < 0)
+        opt_fatal(EX_NOINPUT, "%s: no checkpoint to resume from",
+                  opt_shown(path.data));
+    w = pcv_weights_open(path.data);
+    if (!w)
+        opt_fatal_pcv();
+    settings = find_meta(w, "pcv.settings");
+    if (!settings)
+        opt_fatal(EX_DATAERR, "%s: not a checkpoint of a run",
+                  opt_shown(path.data));
+    text = strdup(settings);
+    if (!text)
+        opt_fatal_memory();
+    take_lines(t, path.data, text);
+    free(text);
+    pcv_weights_close(w);
+    pcv_bytes_free(&path);
+}
+
+/* ---- and back ----------------------------------------------------------- */
+
+void settings_print(const pcv_trainer *t, FILE *out)
+{
+    const pcv_setting *s;
+
+    for (size_t i = 0; (s = pcv_setting_at(i)) != NULL; i++) {
+        char *value = pcv_trainer_get(t, s->name);
+
+        fprintf(out, "%s = %s\n", s->name, value ? value : "");
+        free(value);
+    }
+}

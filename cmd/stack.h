@@ -1,0 +1,32 @@
+/* stack.h - arrays of one shape, one behind the other, as one array whose
+ * first axis counts them: .npy, or the tensor of a .safetensors. */
+#ifndef STACK_H
+#define STACK_H
+
+#include "sink.h"
+
+typedef struct {
+    spool rows;
+    int rank;                   /* of a row; -1 as long as it is not known */
+    size_t dim[8];
+    size_t n;                   /* rows, also those that are owed */
+    size_t owed;                /* failed ones before the shape was known */
+} stack;
+
+/* dim NULL: the first row tells.  Exits when there is no room. */
+void stack_open(stack *s, int rank, const size_t *dim);
+/* A row as a record of the pump, and back. */
+void stack_pack(pcv_bytes *b, const pcv_values *v);
+/* Appends a row.  When it is not of the shape of the others, it says so, sets
+ * *code, and nothing is appended.  Returns a status. */
+int stack_add(stack *s, const char *name, const pcv_bytes *row, int *code);
+/* Appends a row of NaN. */
+int stack_add_nan(stack *s);
+/* Writes the whole. */
+int stack_npy(stack *s, sink *to);
+int stack_safetensors(stack *s, sink *to, const char *tensor,
+                      const char *const *key, const char *const *value,
+                      size_t keys);
+void stack_close(stack *s);
+
+#endif

@@ -1,0 +1,412 @@
+/* session_test.c - whole models: every gradient against central differences,
+ * for every modality, position code, decoder and rule of sharing; and bits
+ * that must not depend on threads, on recomputing, or on what came before.
+ * Memory is what was planned, and nothing is allocated once a shape is known.
+ */
+#include "model_help.h"
+#include "scratch.h"
+
+#include "../lib/pcv.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SMALL "latents=3 latent-channels=4 self-heads=2 layers=1 outputs=3 " \
+              "bands=2 "
+#define MEAN SMALL "decoder=mean blocks=3 cross-attends=3 "
+#define IO SMALL "blocks=2 "
+#define GRID SMALL "task=reconstruct decoder=grid query-bands=2 blocks=1 "
+#define PICTURE "channels=2 height=3 width=4 "
+
+static const model_case cases[] = {
+    { "Perceiver", MEAN PICTURE, {0}, 0, 0 },
+    { "all shared", MEAN PICTURE "share-first-cross=yes", {0}, 0, 0.2 },
+    { "nothing shared", MEAN PICTURE "share-cross=no share-first-block=no "
+      "share-blocks=no", {0}, 0, 0.2 },
+    { "first block own, two cross-attends", MEAN PICTURE
+      "share-first-block=no cross-attends=2", {0}, 0, 0.2 },
+    { "no layers", MEAN PICTURE "layers=0", {0}, 0, 0.2 },
+    { "Perceiver IO", IO PICTURE, {0}, 0, 0 },
+    { "widths, heads, activation", IO PICTURE "qk-channels=6 v-channels=4 "
+      "cross-heads=2 cross-widening=2 self-widening=3 activation=gelu_tanh "
+      "query-residual=no decoder-residual=no decoder-heads=2", {0}, 0, 0.2 },
+    { "NeRF positions", IO PICTURE "position=nerf", {0}, 0, 0.2 },
+    { "no positions", IO PICTURE "position=none", {0}, 0, 0.2 },
+    { "learned positions", IO PICTURE "position=learned "
+      "position-channels=3", {0}, 0, 0.2 },
+    { "learned, projected", IO PICTURE "position=learned project-content=4 "
+      "position-channels=3 project-positions=yes", {0}, 0, 0.2 },
+    { "sound", IO "modality=sound samples=18 patch=4 max-resolution=7",
+      { 18, 18, 18 }, 0, 0.2 },
+    { "sound, learned", IO "modality=sound samples=18 patch=4 "
+      "position=learned position-channels=3", { 18, 18, 18 }, 0, 0.2 },
+    { "bytes", IO "modality=bytes length=9 position=learned vocabulary=7 "
+      "embedding=5", { 6, 9, 4 }, 0, 0.2 },
+    { "bytes without positions", IO "modality=bytes length=9 vocabulary=7 "
+      "embedding=5 position=none", { 6, 9, 4 }, 0, 0 },
+    { "points", IO "modality=points channels=4 max-resolution=5",
+      { 6, 9, 4 }, 0, 0.2 },
+    { "points, NeRF", MEAN "modality=points channels=3 position=nerf",
+      { 6, 9, 4 }, 0, 0.2 },
+    { "points, raw", IO "modality=points channels=3 position=none",
+      { 6, 9, 4 }, 0, 0 },
+    { "array", IO "modality=array channels=2", { 7, 7, 7 }, 0, 0.2 },
+    { "array, raw", IO "modality=array channels=5 position=none",
+      { 7, 7, 7 }, 0, 0.2 },
+    { "array, learned", MEAN "modality=array channels=2 length=7 "
+      "position=learned position-channels=3", { 7, 7, 7 }, 0, 0.2 },
+    { "pictures again", GRID PICTURE "outputs=2", {0}, 5, 0.2 },
+    { "pictures again, everywhere", GRID PICTURE "outputs=2 "
+      "position=learned position-channels=3", {0}, 0, 0.2 },
+    { "sound again", GRID "modality=sound samples=18 patch=4 outputs=4",
+      { 18, 18, 18 }, 3, 0.2 },
+};
+
+/* Large enough that work is cut into pieces. */
+#define WIDE "latents=40 latent-channels=64 self-heads=4 outputs=10 bands=6 "
+static const model_case wide[] = {
+    { "wide picture", WIDE "channels=3 height=33 width=31 blocks=2 "
+      "cross-attends=2 decoder=mean", {0}, 0, 0.1 },
+    { "wide learned picture", WIDE "channels=3 height=20 width=21 "
+      "position=learned project-content=9 project-positions=yes", {0}, 0, 0 },
+    { "wide bytes", WIDE "modality=bytes length=700 position=learned "
+      "embedding=48 cross-heads=4", { 700, 311, 500 }, 0, 0.1 },
+    { "wide points", WIDE "modality=points channels=3 max-resolution=9",
+      { 900, 1200, 33 }, 0, 0.1 },
+    { "wide picture again", WIDE "channels=3 height=33 width=31 outputs=3 "
+      "task=reconstruct decoder=grid query-bands=7", {0}, 257, 0.1 },
+};
+
+/* ---- gradients ----------------------------------------------------------- */
+
+static double worst;
+
+/* Loss with *w moved by h, over what it really moved. */
+static double slope(model *m, real *w, double h)
+{
+    real keep = *w, up = keep + (real)h, down = keep - (real)h;
+    double high, low;
+
+    *w = up;
+    high = model_loss(m);
+    *w = down;
+    low = model_loss(m);
+    *w = keep;
+    return (high - low) / ((double)up - (double)down);
+}
+
+/* The loss by one number.  Float needs a wide step and then the next order,
+ * and can only tell a wrong formula from a right one. */
+static double difference(model *m, real *w)
+{
+#ifdef PCV_DOUBLE
+    return slope(m, w, 4e-6);
+#else
+    return (4 * slope(m, w, 4e-3) - slope(m, w, 8e-3) ) / 3;
+#endif
+}
+
+static void check_param(model *m, const pcv_param *p, double floor,
+                        const model_case *c)
+{
+    real *want = pcv_alloc(p->count, sizeof *want);
+    char what[200];
+    double e;
+
+    for (size_t k = 0; k < p->count; k++)
+        want[k] = (real)difference(m, &p->w[k]);
+    e = help_error(p->g, want, p->count, floor);
+    snprintf(what, sizeof what, "%s: %s", c->name, p->name);
+    if (e > 1e-2)
+        print_message("%s %g\n", what, e);
+    worst = fmax(worst, e);
+    pcv_free(want);
+}
+
+/* What is zero in truth is compared with a thousandth of the largest. */
+static void test_gradients(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PCV_LEN(cases); i++) {
+        double most = 0;
+        model m;
+
+        model_open(&m, &cases[i]);
+        model_step(&m);
+        for (int k = 0; k < m.net.params.count; k++) {
+            const pcv_param *p = m.net.params.param[k];
+
+            most = fmax(most, help_size(p->g, p->count));
+        }
+        for (int k = 0; k < m.net.params.count; k++)
+            check_param(&m, m.net.params.param[k], 1e-3 * most, &cases[i]);
+        model_close(&m);
+    }
+    print_message("largest error of a gradient: %.2g\n", worst);
+}
+
+/* ---- bits ---------------------------------------------------------------- */
+
+/* What a step leaves. */
+typedef struct {
+    double loss;
+    size_t latents, outputs, params;
+    real *x, *out, *g;
+} result;
+
+static real *copy(const real *x, size_t n)
+{
+    real *y = pcv_alloc(n, sizeof *y);
+
+    assert_non_null(y);
+    memcpy(y, x, n * sizeof *y);
+    return y;
+}
+
+static void keep(result *r, model *m)
+{
+    const pcv_net *n = &m->net;
+
+    *r = (result){ .loss = model_step(m), .params = n->params.total };
+    r->latents = MODEL_ITEMS * n->latents->count;
+    r->outputs = (size_t)(MODEL_ITEMS * m->target.asked * n->spec.outputs);
+    r->x = copy(m->s.x[n->uses], r->latents);
+    r->out = copy(m->s.out, r->outputs);
+    r->g = copy(n->params.g, r->params);
+}
+
+static void drop(result *r)
+{
+    pcv_free(r->x);
+    pcv_free(r->out);
+    pcv_free(r->g);
+}
+
+/* Another step gives the same bits. */
+static void check_same(const result *want, model *m, const char *name)
+{
+    result r;
+
+    keep(&r, m);
+    if (memcmp(&r.loss, &want->loss, sizeof r.loss) ||
+        memcmp(r.x, want->x, r.latents * sizeof(real)) ||
+        memcmp(r.out, want->out, r.outputs * sizeof(real)) ||
+        memcmp(r.g, want->g, r.params * sizeof(real)))
+        fail_msg("%s: other bits", name);
+    drop(&r);
+}
+
+static void check_recompute(const model_case *c)
+{
+    model m;
+    result r;
+
+    model_open(&m, c);
+    keep(&r, &m);
+    check_same(&r, &m, c->name);
+    model_session(&m, PCV_FORM_AUTO, true);
+    check_same(&r, &m, c->name);
+    check_same(&r, &m, c->name);
+    drop(&r);
+    model_close(&m);
+}
+
+static void test_recompute(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PCV_LEN(cases); i++)
+        check_recompute(&cases[i]);
+    for (size_t i = 0; i < PCV_LEN(wide); i++)
+        check_recompute(&wide[i]);
+}
+
+static void check_threads(const model_case *c)
+{
+    static const int threads[] = { 2, 4, 3, 1 };
+
+    for (int form = PCV_FORM_AUTO; form <= PCV_FORM_TILED; form++) {
+        model m;
+        result r;
+
+        model_open(&m, c);
+        model_session(&m, form, false);
+        keep(&r, &m);
+        for (size_t k = 0; k < PCV_LEN(threads); k++) {
+            assert_int_equal(pcv_threads_set(threads[k]), 0);
+            model_session(&m, form, false);
+            check_same(&r, &m, c->name);
+        }
+        drop(&r);
+        model_close(&m);
+    }
+}
+
+static void test_threads(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PCV_LEN(cases); i++)
+        check_threads(&cases[i]);
+    for (size_t i = 0; i < PCV_LEN(wide); i++)
+        check_threads(&wide[i]);
+}
+
+/* ---- memory -------------------------------------------------------------- */
+
+static void check_plan(const pcv_session *s, const char *name)
+{
+    if (s->arena.peak != s->arena.size)
+        fail_msg("%s: %zu bytes planned, %zu taken", name, s->arena.size,
+                 s->arena.peak);
+    if (s->scratch.used != 0 || s->scratch.peak > s->scratch.size)
+        fail_msg("%s: scratch of %zu bytes, %zu taken, %zu left", name,
+                 s->scratch.size, s->scratch.peak, s->scratch.used);
+}
+
+static void check_memory(const model_case *c, bool recompute)
+{
+    long before;
+    model m;
+
+    model_open(&m, c);
+    model_session(&m, PCV_FORM_AUTO, recompute);
+    model_step(&m);
+    check_plan(&m.s, c->name);
+    before = pcv_alloc_count();
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pcv_session_bind(&m.s, m.px, MODEL_ITEMS), 0);
+        model_step(&m);
+    }
+    if (pcv_alloc_count() != before)
+        fail_msg("%s: %ld allocations", c->name, pcv_alloc_count() - before);
+    check_plan(&m.s, c->name);
+    model_close(&m);
+}
+
+static void test_memory(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PCV_LEN(cases); i++)
+        check_memory(&cases[i], i % 2);
+    for (size_t i = 0; i < PCV_LEN(wide); i++) {
+        check_memory(&wide[i], false);
+        check_memory(&wide[i], true);
+    }
+}
+
+/* ---- inference ----------------------------------------------------------- */
+
+/* Inputs of other sizes, some with as many elements as one before: what came
+ * before an item must not show. */
+typedef struct {
+    const char *settings;
+    int size[6][2];             /* height and width, or the length */
+} mixed;
+
+static const mixed mixes[] = {
+    { IO "channels=2 fit=keep", { { 3, 40 }, { 40, 3 }, { 1, 120 }, { 120, 1 },
+                                  { 5, 5 }, { 12, 10 } } },
+    { IO "channels=1 fit=keep position=nerf",
+      { { 2, 3 }, { 3, 2 }, { 1, 6 }, { 6, 1 }, { 64, 65 }, { 65, 64 } } },
+    { MEAN "modality=points channels=4 max-resolution=5",
+      { { 6 }, { 300 }, { 1 }, { 6 }, { 17 }, { 299 } } },
+    { IO "modality=bytes length=300 position=learned vocabulary=70",
+      { { 6 }, { 300 }, { 1 }, { 6 }, { 17 }, { 299 } } },
+    { IO "modality=array channels=2",
+      { { 6 }, { 300 }, { 1 }, { 6 }, { 17 }, { 299 } } },
+    { IO "modality=sound samples=0 patch=4",
+      { { 6 }, { 300 }, { 1 }, { 6 }, { 17 }, { 299 } } },
+    { GRID PICTURE "outputs=2", { { 0 } } },
+};
+
+static void save_model(const char *settings)
+{
+    pcv_spec spec;
+    pcv_net net;
+
+    model_spec(&spec, settings);
+    if (pcv_net_build(&net, &spec) < 0)
+        fail_msg("%s", pcv_error());
+    help_params(&net.params, 3);
+    if (pcv_net_save(&net, ".") < 0)
+        fail_msg("%s", pcv_error());
+    pcv_net_free(&net);
+}
+
+static void mixed_input(const mixed *x, int i, const pcv_model *m,
+                        pcv_values *v)
+{
+    pcv_spec spec;
+    pcv_array a;
+
+    (void)m;
+    model_spec(&spec, x->settings);
+    if (x->size[i][1]) {
+        spec.prep.height = x->size[i][0];
+        spec.prep.width = x->size[i][1];
+    }
+    model_input(&spec, x->size[i][0], 60 + (uint64_t)i, &a);
+    *v = (pcv_values){ .rank = a.rank, .count = pcv_array_count(&a) };
+    memcpy(v->dim, a.dim, sizeof v->dim);
+    v->data = pcv_alloc(v->count, sizeof *v->data);
+    pcv_dtype_to_float(a.dtype, a.data, v->count, v->data);
+    pcv_array_free(&a);
+}
+
+static pcv_values *answer(pcv_worker *w, const pcv_values *x)
+{
+    pcv_values *v = pcv_answer_array(w, x);
+
+    if (!v)
+        fail_msg("%s", pcv_error());
+    return v;
+}
+
+static void check_mixed(const mixed *x)
+{
+    static const int order[] = { 0, 1, 2, 3, 4, 5, 5, 3, 1, 4, 0, 2, 2 };
+    pcv_model *m = pcv_model_open("./");
+    pcv_worker *w = pcv_worker_new(m);
+
+    assert_non_null(w);
+    for (size_t k = 0; k < PCV_LEN(order); k++) {
+        pcv_worker *fresh = pcv_worker_new(m);
+        pcv_values in, *alone, *after;
+
+        mixed_input(x, order[k], m, &in);
+        alone = answer(fresh, &in);
+        after = answer(w, &in);
+        if (alone->count != after->count ||
+            memcmp(alone->data, after->data, alone->count * sizeof(float)))
+            fail_msg("%s: item %d", x->settings, order[k]);
+        pcv_values_free(alone);
+        pcv_values_free(after);
+        pcv_free(in.data);
+        pcv_worker_free(fresh);
+    }
+    pcv_worker_free(w);
+    pcv_model_close(m);
+}
+
+static void test_any_order(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PCV_LEN(mixes); i++) {
+        save_model(mixes[i].settings);
+        check_mixed(&mixes[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_recompute),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test_setup_teardown(test_any_order, scratch_open,
+                                        scratch_close),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
