@@ -4,7 +4,8 @@
  *                                 the end shows that it is
  *     -o 'out%03d.png'            its number in the place of %03d
  *     --out-dir=DIR               DIR/NAME.png, NAME without directory and
- *                                 extension
+ *                                 extension; DIR/NAME-7.png for item 7 when
+ *                                 another of this run has that NAME
  *
  * A NAME may come from a stream, so nothing of it is taken that would lead
  * out of DIR. */
@@ -77,8 +78,9 @@ static size_t stem(const char *name)
     return (size_t)(dot - name);
 }
 
+/* more: "", or what tells it from others of that name. */
 static void directory_path(const gallery *g, const char *name,
-                           pcv_bytes *path)
+                           const char *more, pcv_bytes *path)
 {
     const char *slash = strrchr(name, '/');
     const char *base = slash ? slash + 1 : name;
@@ -89,7 +91,9 @@ static void directory_path(const gallery *g, const char *name,
         base++;
     }
     pcv_bytes_add(path, base, stem(base));
-    pcv_bytes_printf(path, "%s", g->end);
+    pcv_bytes_printf(path, "%s%s", more, g->end);
+    if (path->failed)
+        opt_fatal_memory();
 }
 
 static int by_bytes(const void *a, const void *b)
@@ -110,6 +114,24 @@ static bool is_new(gallery *g, const char *path)
         return true;
     free(copy);
     return false;
+}
+
+/* No two items have the same index, but names may hold one: "p-7.jpg". */
+static void new_path(gallery *g, const char *name, size_t index,
+                     pcv_bytes *path)
+{
+    pcv_bytes more = {0};
+
+    for (;;) {
+        directory_path(g, name, more.len ? more.data : "", path);
+        if (is_new(g, path->data))
+            break;
+        pcv_bytes_clear(path);
+        pcv_bytes_printf(&more, "-%zu", index);
+        if (more.failed)
+            opt_fatal_memory();
+    }
+    pcv_bytes_free(&more);
 }
 
 /* ---- writing ------------------------------------------------------------- */
@@ -145,23 +167,17 @@ int gallery_add(gallery *g, const char *name, size_t index,
                 const pcv_bytes *file, int *code)
 {
     pcv_bytes path = {0};
-    int status = 0;
+    int status;
 
     if (!g->directory && !g->numbered)
         return keep_only(g, file);
     if (g->directory)
-        directory_path(g, name, &path);
+        new_path(g, name, index, &path);
     else
         numbered_path(g, index, &path);
     if (path.failed)
         opt_fatal_memory();
-    if (g->directory && !is_new(g, path.data)) {
-        opt_error("%s: was already written for another input",
-                  opt_shown(path.data));
-        *code = EX_CANTCREAT;
-    } else {
-        status = write_file(g, path.data, file, code);
-    }
+    status = write_file(g, path.data, file, code);
     pcv_bytes_free(&path);
     return status;
 }

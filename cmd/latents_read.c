@@ -21,13 +21,14 @@ void latents_close_stream(latents *l)
 
 static int refuse_model(const latents *l, const char *found)
 {
-    char theirs[16], ours[16];
+    char theirs[16], ours[16], record[40] = "";
 
-    latents_short_id(found, theirs);
-    latents_short_id(pcv_model_id(l->model), ours);
-    opt_error("%s: record %zu was made by model %s, this is %s (use "
-              "--allow-model-mismatch)", opt_shown(l->name), l->record,
-              opt_shown(theirs), ours);
+    if (l->stream)
+        snprintf(record, sizeof record, "record %zu ", l->record);
+    opt_error("%s: %swas made by model %s, this is %s (use "
+              "--allow-model-mismatch)", opt_shown(l->name), record,
+              opt_shown(latents_short_id(found, theirs)),
+              latents_short_id(pcv_model_id(l->model), ours));
     return EX_DATAERR;
 }
 

@@ -325,10 +325,29 @@ static void settle(opt *o, const opt_program *p, char **operand)
     o->in.paths = o->operands;
 }
 
+/* OpenBLAS reads its kernel's name when it is loaded: when it has taken this
+ * processor for an old one, start again with the right one.  The variable
+ * that is set keeps this from happening twice. */
+static void start_again(char **argv)
+{
+    const char *kernel = pcv_blas_better();
+    char self[4096];
+    ssize_t n;
+
+    if (!kernel || getenv("OPENBLAS_CORETYPE"))
+        return;
+    n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n <= 0 || setenv("OPENBLAS_CORETYPE", kernel, 1) != 0)
+        return;
+    self[n] = '\0';
+    execv(self, argv);
+}
+
 void opt_parse(opt *o, const opt_program *program, int argc, char **argv)
 {
     opt_table t;
 
+    start_again(argv);
     say_start(program->name);
     *o = (opt){.format = -1};
     make_table(&t, program, o);

@@ -84,7 +84,23 @@ static void set_time(const opt_row *row, const char *value)
     *(double *)row->to = sum;
 }
 
-/* The program's own rows, then one for each setting; freed by the caller. */
+/* Setting i as an option, its default behind the help. */
+static opt_row setting_row(job *j, size_t i)
+{
+    const pcv_setting *s = pcv_setting_at(i);
+    char *value = pcv_trainer_get(j->trainer, s->name);
+    pcv_bytes help = {0};
+
+    pcv_bytes_printf(&help, "%s", s->help);
+    if (value && *value)
+        pcv_bytes_printf(&help, " (%s)", value);
+    if (help.failed)
+        opt_fatal_memory();
+    free(value);
+    return (opt_row){ 0, s->name, s->values, help.data, set_later, j };
+}
+
+/* The program's own rows, then one for each setting; freed by free_rows. */
 static opt_row *make_rows(job *j, size_t *count)
 {
     const opt_row own[] = {
@@ -106,7 +122,6 @@ static opt_row *make_rows(job *j, size_t *count)
           "exit", opt_flag, &j->print_config },
         { 0, NULL, NULL, "Settings (see pcv-train(1)):", NULL, NULL },
     };
-    const pcv_setting *s;
     size_t n = OPT_LEN(own), settings = 0;
     opt_row *row;
 
@@ -116,12 +131,19 @@ static opt_row *make_rows(job *j, size_t *count)
     if (!row)
         opt_fatal_memory();
     memcpy(row, own, sizeof own);
-    for (size_t i = 0; (s = pcv_setting_at(i)) != NULL; i++)
-        row[n + i] = (opt_row){ 0, s->name, s->values, s->help, set_later,
-                                j };
+    for (size_t i = 0; i < settings; i++)
+        row[n + i] = setting_row(j, i);
     row[n + settings] = (opt_row){ .help = "General:" };
     *count = n + settings + 1;
     return row;
+}
+
+static void free_rows(opt_row *row, size_t rows)
+{
+    for (size_t i = 0; i < rows; i++)
+        if (row[i].set == set_later)
+            free((char *)(uintptr_t)row[i].help);
+    free(row);
 }
 
 static void parse(job *j, int argc, char **argv)
@@ -134,16 +156,13 @@ static void parse(job *j, int argc, char **argv)
     };
 
     opt_parse(&j->o, &program, argc, argv);
-    free(row);
+    free_rows(row, rows);
 }
 
 /* ---- settings ----------------------------------------------------------- */
 
 static void apply_settings(job *j)
 {
-    j->trainer = pcv_trainer_new();
-    if (!j->trainer)
-        opt_fatal_pcv();
     if (j->resume && j->dir)
         settings_of_checkpoint(j->trainer, j->dir);
     if (j->config)
@@ -280,6 +299,9 @@ int main(int argc, char **argv)
     int status, ended;
 
     j.started = progress_clock();
+    j.trainer = pcv_trainer_new();
+    if (!j.trainer)
+        opt_fatal_pcv();
     parse(&j, argc, argv);
     apply_settings(&j);
     if (j.print_config)

@@ -168,7 +168,7 @@ int opt_stdout_failed(void)
 int opt_finish(int status)
 {
     errno = 0;
-    if (ferror(stdout) || fflush(stdout) != 0 || fclose(stdout) != 0)
+    if (fflush(stdout) != 0 || ferror(stdout) || fclose(stdout) != 0)
         return opt_worse(status, opt_stdout_failed());
     return status;
 }

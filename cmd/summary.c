@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KINDS = 16, MARGIN = 11, LABELS_WIDE = 60 };
+enum { KINDS = 16, MARGIN = 11, LABELS_WIDE = 60, META_WIDE = 60 };
 
 /* What all tensors come to. */
 typedef struct {
@@ -212,14 +212,20 @@ static void blocks_text(const totals *t, pcv_bytes *b)
     }
 }
 
+/* The beginnings of values that are long; --json has them all. */
 static void metadata_text(const look_subject *s, pcv_bytes *b)
 {
     for (size_t i = 0; i < pcv_weights_metas(s->weights); i++) {
+        const char *value = pcv_weights_meta_value(s->weights, i);
+        size_t n = strcspn(value, "\n");
+        char *line = strndup(value, n < META_WIDE ? n : META_WIDE);
+
         row(b, i ? "" : "metadata");
         pcv_bytes_escape(b, pcv_weights_meta_key(s->weights, i));
         pcv_bytes_printf(b, " = ");
-        pcv_bytes_escape(b, pcv_weights_meta_value(s->weights, i));
-        end(b);
+        pcv_bytes_escape(b, line ? line : "");
+        pcv_bytes_printf(b, "%s\n", line && value[strlen(line)] ? " ..." : "");
+        free(line);
     }
 }
 

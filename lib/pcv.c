@@ -303,8 +303,31 @@ pcv_values *pcv_answer(pcv_worker *w, const pcv_entry *e)
     return flatten(w->m, answers(&w->s, w->m, NULL, pcv_model_queries(w->m)));
 }
 
+/* Byte ids, which are whole numbers here. */
+static int ids_of(const pcv_values *x, pcv_array *a)
+{
+    int32_t *id = pcv_alloc(x->count, sizeof *id);
+
+    if (!id)
+        return -1;
+    a->dtype = PCV_I32;
+    a->data = id;
+    for (size_t i = 0; i < x->count; i++) {
+        float v = x->data[i];
+
+        if (!(v >= 0 && v < 1 << 24 && floorf(v) == v)) {
+            pcv_free(id);
+            return pcv_fail(EX_DATAERR, "array: value [%zu] is %g, want an id",
+                            i, (double)v);
+        }
+        id[i] = (int32_t)v;
+    }
+    return 0;
+}
+
 pcv_values *pcv_answer_array(pcv_worker *w, const pcv_values *x)
 {
+    const pcv_prep *prep = &w->m->net.spec.prep;
     pcv_entry e = { .loaded = true };
     pcv_media media = { .kind = PCV_MEDIA_ARRAY };
     pcv_values *v = NULL;
@@ -313,8 +336,12 @@ pcv_values *pcv_answer_array(pcv_worker *w, const pcv_values *x)
     media.array.rank = x->rank;
     memcpy(media.array.dim, x->dim, sizeof media.array.dim);
     media.array.data = x->data;
-    if (pcv_prepare(&w->m->net.spec.prep, &media, "array", &e.x) == 0)
+    if (prep->modality == PCV_BYTES && ids_of(x, &media.array) < 0)
+        return NULL;
+    if (pcv_prepare(prep, &media, "array", &e.x) == 0)
         v = pcv_answer(w, &e);
+    if (media.array.data != x->data)
+        pcv_free(media.array.data);
     pcv_array_free(&e.x);
     return v;
 }

@@ -103,7 +103,7 @@ static double difference(model *m, real *w)
 #ifdef PCV_DOUBLE
     return slope(m, w, 4e-6);
 #else
-    return (4 * slope(m, w, 5e-3) - slope(m, w, 1e-2)) / 3;
+    return (4 * slope(m, w, 4e-3) - slope(m, w, 8e-3)) / 3;
 #endif
 }
 
@@ -118,12 +118,12 @@ static void check_param(model *m, const pcv_param *p, double floor,
         want[k] = (real)difference(m, &p->w[k]);
     e = help_error(p->g, want, p->count, floor);
     snprintf(what, sizeof what, "%s: %s", c->name, p->name);
-    help_below(e, HELP_TOL(3e-2, 1e-6), what, 0);
+    help_below(e, HELP_TOL(5e-2, 1e-6), what, 0);
     worst = fmax(worst, e);
     pcv_free(want);
 }
 
-/* What is zero in truth is compared with a thousandth of the largest. */
+/* What is zero in truth is compared with a share of the largest. */
 static void test_gradients(void **state)
 {
     (void)state;
@@ -139,7 +139,8 @@ static void test_gradients(void **state)
             most = fmax(most, help_size(p->g, p->count));
         }
         for (int k = 0; k < m.net.params.count; k++)
-            check_param(&m, m.net.params.param[k], 1e-3 * most, &cases[i]);
+            check_param(&m, m.net.params.param[k], HELP_TOL(1e-2, 1e-3) * most,
+                        &cases[i]);
         model_close(&m);
     }
     print_message("largest error of a gradient: %.2g\n", worst);

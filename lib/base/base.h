@@ -190,6 +190,8 @@ typedef struct {
                                    picture whose border is bright */
     double mean[4], std[4];     /* per channel, after the division by 255 */
     int rate;                   /* sound: samples per second */
+    double level;               /* sound: scaled to this root mean square; 0 as
+                                   it comes */
     int samples;                /* sound: padded with zeros or cut; 0 any */
     int length;                 /* bytes or points: at most this many */
     int special;                /* bytes: wrap in [CLS] .. [SEP] */

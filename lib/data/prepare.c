@@ -186,6 +186,23 @@ static int write_samples(job *j, const float *samples, size_t n)
     return 0;
 }
 
+/* Scales what was kept of a sound to a root mean square of `level`, so that
+ * how loud it was recorded does not matter; silence stays silence. */
+static void set_level(job *j, size_t n)
+{
+    float *v = j->out->data;
+    const size_t kept = n < j->out->dim[0] ? n : j->out->dim[0];
+    double square = 0;
+
+    for (size_t i = 0; i < kept; i++)
+        square += (double)v[i] * (double)v[i];
+    if (j->prep->level <= 0 || square <= 0)
+        return;
+    square = j->prep->level / sqrt(square / (double)kept);
+    for (size_t i = 0; i < kept; i++)
+        v[i] = (float)((double)v[i] * square);
+}
+
 static int prepare_sound(job *j)
 {
     const size_t n = j->view.dim[0];
@@ -196,11 +213,17 @@ static int prepare_sound(job *j)
 
     if (check_finite(j, &j->view) != 0)
         return -1;
-    if (n == 0 || from == to || from <= 0 || to <= 0)
-        return write_samples(j, j->view.data, n);
+    if (n == 0 || from == to || from <= 0 || to <= 0) {
+        result = write_samples(j, j->view.data, n);
+        if (result == 0)
+            set_level(j, n);
+        return result;
+    }
     if (pcv_resample(j->view.data, n, from, to, &samples, &m) != 0)
         return -1;
     result = write_samples(j, samples, m);
+    if (result == 0)
+        set_level(j, m);
     pcv_free(samples);
     return result;
 }

@@ -41,8 +41,8 @@ const char *pcv_blas_better(void);
 
 /* ---- rows.inc.c: every vector loop, once per instruction set ------------- */
 
-/* One run of elements that lie side by side along the last axis of a grid,
- * as the structured attend sees it (nn/grid_attend.c has the algebra). */
+/* A run of elements of a grid, as the structured attend sees them
+ * (nn/grid_attend.c has the algebra). */
 typedef struct {
     int n;                      /* elements */
     int c;                      /* content channels handled here: 0, 1 or 3 */
@@ -54,9 +54,9 @@ typedef struct {
 /* What a query brings: its folded vector u split along the channels. */
 typedef struct {
     real content[3];            /* u of the content channels */
-    real base;                  /* outer axes and constant channels */
+    real base;                  /* what all of them get */
     real sum;                   /* sum of u over all channels */
-    const real *table;          /* n: u . F along the last axis */
+    const real *table;          /* n: u . F, the position's part */
     const real *dots;           /* n: u . content, made by a product; NULL */
 } pcv_fold;
 
@@ -94,14 +94,18 @@ typedef struct {
                  const real *w, real *u);
     /* s = r (u . x - m sum u) [+ bias]; returns the largest */
     real (*grid_score)(const pcv_run *r, const pcv_fold *u, real *s);
-    /* p = exp(s - top), w = p r: marginal += w, s = w, sums += */
-    void (*grid_weigh)(const pcv_run *r, real *s, real top, real *marginal,
-                       pcv_sums *sums);
+    /* p = exp(s - top), w = p r: s = w, sums += */
+    void (*grid_weigh)(const pcv_run *r, real *s, real top, pcv_sums *sums);
     /* p = exp(s - lse), dp like s with dz for u, w = p (dp - d) r:
-     * marginal += w, sums of w */
+     * sums of w */
     void (*grid_back)(const pcv_run *r, const pcv_fold *dz, real lse, real d,
                       const real *s, real *p, real *dp, real *w,
-                      real *marginal, pcv_sums *sums);
+                      pcv_sums *sums);
+    /* out (rows x n) = table[column] + base[row] */
+    void (*outer_add)(const real *table, const real *base, int rows, int n,
+                      real *out);
+    /* column += sums over the rows of x (rows x n), row = over columns */
+    void (*outer_sum)(const real *x, int rows, int n, real *row, real *column);
     /* LayerNorm statistics of n elements of `channels` in all, of which c
      * planes are content; the rest adds sum[i] + sum0, square[i] + square0 */
     void (*grid_stats)(const real *content, size_t plane, int c, int n,

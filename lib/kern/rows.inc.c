@@ -304,77 +304,99 @@ static real rows_grid_score(const pcv_run *r, const pcv_fold *u, real *s)
     return rows_max(s, r->n);
 }
 
-static void content_sums(const pcv_run *r, const real *w, pcv_sums *sums)
-{
-    const int n = r->n;
-    const real *x = r->content[0], *y = r->content[1], *z = r->content[2];
-    real a = 0, b = 0, c = 0;
-
-    if (r->c == 1) {
-        SUM(a)
-        for (int i = 0; i < n; i++)
-            a += w[i] * x[i];
-    } else if (r->c == 3) {
-        SUM(a, b, c)
-        for (int i = 0; i < n; i++) {
-            a += w[i] * x[i];
-            b += w[i] * y[i];
-            c += w[i] * z[i];
-        }
+/* The weights of one element: p for the softmax's sum, w = p r (in backward
+ * ds r) for everything else.  `c` must be a constant of each call: the body is
+ * compiled once per number of content channels. */
+#define WEIGH(C, P, W)                                                       \
+    SUM(sp, sw, sm, a, b, c)                                                 \
+    for (int i = 0; i < n; i++) {                                            \
+        real p_ = (P), w_ = (W);                                             \
+                                                                             \
+        sp += p_;                                                            \
+        sw += w_;                                                            \
+        sm += w_ * m[i];                                                     \
+        if ((C) > 0)                                                         \
+            a += w_ * x[i];                                                  \
+        if ((C) > 2) {                                                       \
+            b += w_ * y[i];                                                  \
+            c += w_ * z[i];                                                  \
+        }                                                                    \
+        out[i] = w_;                                                         \
+        KEEP                                                                 \
     }
-    sums->content[0] += (double)a;
-    sums->content[1] += (double)b;
-    sums->content[2] += (double)c;
-}
 
-static void rows_grid_weigh(const pcv_run *r, real *restrict s, real top,
-                            real *restrict marginal, pcv_sums *sums)
+#define WEIGH_ALL(P, W)                                                      \
+    if (r->c == 1) {                                                         \
+        WEIGH(1, P, W)                                                       \
+    } else if (r->c == 3) {                                                  \
+        WEIGH(3, P, W)                                                       \
+    } else {                                                                 \
+        WEIGH(0, P, W)                                                       \
+    }                                                                        \
+    sums->w += (double)sw;                                                   \
+    sums->wm += (double)sm;                                                  \
+    sums->content[0] += (double)a;                                           \
+    sums->content[1] += (double)b;                                           \
+    sums->content[2] += (double)c;
+
+static void rows_grid_weigh(const pcv_run *r, real *restrict out, real top,
+                            pcv_sums *sums)
 {
     const int n = r->n;
     const real *m = r->mean, *q = r->rstd;
-    real sp = 0, sw = 0, sm = 0;
+    const real *x = r->content[0], *y = r->content[1], *z = r->content[2];
+    real sp = 0, sw = 0, sm = 0, a = 0, b = 0, c = 0;
 
-    SUM(sp, sw, sm)
-    for (int i = 0; i < n; i++) {
-        real p = exp1(s[i] - top), w = p * q[i];
-
-        sp += p;
-        sw += w;
-        sm += w * m[i];
-        marginal[i] += w;
-        s[i] = w;
-    }
+#define KEEP
+    WEIGH_ALL(exp1(out[i] - top), p_ * q[i])
+#undef KEEP
     sums->p += (double)sp;
-    sums->w += (double)sw;
-    sums->wm += (double)sm;
-    content_sums(r, s, sums);
 }
 
 static void rows_grid_back(const pcv_run *r, const pcv_fold *dz, real lse,
                            real d, const real *s, real *restrict p,
-                           real *restrict dp, real *restrict w,
-                           real *restrict marginal, pcv_sums *sums)
+                           real *restrict dp, real *restrict out,
+                           pcv_sums *sums)
 {
     const int n = r->n;
     const real *m = r->mean, *q = r->rstd;
+    const real *x = r->content[0], *y = r->content[1], *z = r->content[2];
     pcv_run free = *r;
-    real sw = 0, sm = 0;
+    real sp = 0, sw = 0, sm = 0, a = 0, b = 0, c = 0;
 
     free.bias = NULL;           /* a mask moves scores, not their gradient */
     score(&free, dz, dp);
-    SUM(sw, sm)
-    for (int i = 0; i < n; i++) {
-        real e = exp1(s[i] - lse), v = e * (dp[i] - d) * q[i];
+#define KEEP p[i] = p_;
+    WEIGH_ALL(exp1(s[i] - lse), p_ * (dp[i] - d) * q[i])
+#undef KEEP
+    (void)sp;                   /* p sums to one by now */
+}
 
-        sw += v;
-        sm += v * m[i];
-        marginal[i] += v;
-        p[i] = e;
-        w[i] = v;
+static void rows_outer_add(const real *table, const real *base, int rows,
+                           int n, real *restrict out)
+{
+    for (int r = 0; r < rows; r++, out += n) {
+        real b = base[r];
+
+        SIMD
+        for (int i = 0; i < n; i++)
+            out[i] = table[i] + b;
     }
-    sums->w += (double)sw;
-    sums->wm += (double)sm;
-    content_sums(r, w, sums);
+}
+
+static void rows_outer_sum(const real *x, int rows, int n, real *restrict row,
+                           real *restrict column)
+{
+    for (int r = 0; r < rows; r++, x += n) {
+        real s = 0;
+
+        SUM(s)
+        for (int i = 0; i < n; i++) {
+            s += x[i];
+            column[i] += x[i];
+        }
+        row[r] = s;
+    }
 }
 
 /* Mean and variance without the array: the variance as E x^2 - m^2 is safe in
@@ -419,5 +441,6 @@ const pcv_rows ROWS_TABLE = {
     ROWS_NAME, rows_max, rows_exp_sum, rows_scale, rows_axpy, rows_add,
     rows_dot, rows_norm, rows_norm_back, rows_gelu, rows_gelu_back,
     rows_gelu_tanh, rows_gelu_tanh_back, rows_soft_back, rows_adam,
-    rows_grid_score, rows_grid_weigh, rows_grid_back, rows_grid_stats,
+    rows_grid_score, rows_grid_weigh, rows_grid_back, rows_outer_add,
+    rows_outer_sum, rows_grid_stats,
 };

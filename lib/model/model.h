@@ -156,7 +156,7 @@ typedef struct {
     int asked;                  /* queries per item and decode */
 
     pcv_batch batch;
-    int items, elements;        /* planned for */
+    int items, elements, len[3];    /* planned for */
     int uses_form;
     pcv_arena arena, scratch;
     real **x;                   /* uses + 1 latent arrays, B*N x D */

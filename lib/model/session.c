@@ -158,6 +158,7 @@ static int plan(pcv_session *s, int items)
     drop_memory(s);
     s->items = items;
     s->elements = s->batch.tokens.n;
+    memcpy(s->len, s->batch.len, sizeof s->len);
     s->x = pcv_alloc((size_t)n->uses + 1, sizeof *s->x);
     s->record = pcv_alloc((size_t)n->uses, sizeof *s->record);
     if (!s->x || !s->record)
@@ -174,11 +175,18 @@ static int plan(pcv_session *s, int items)
     return 0;
 }
 
+/* Scratch depends on the lengths of the axes, not on their product alone. */
+static bool same_grid(const pcv_session *s)
+{
+    return s->elements == s->batch.tokens.n &&
+           !memcmp(s->len, s->batch.len, sizeof s->len);
+}
+
 int pcv_session_bind(pcv_session *s, const pcv_array *const *x, int items)
 {
     if (pcv_batch_bind(&s->batch, &s->net->stem, x, items) < 0)
         return -1;
-    if (s->x && s->items == items && s->elements == s->batch.tokens.n)
+    if (s->x && s->items == items && same_grid(s))
         return 0;
     return plan(s, items);
 }

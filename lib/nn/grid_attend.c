@@ -74,6 +74,7 @@ typedef struct {
     real *p, *w, *dp;           /* GROUP x TILE, backward */
     real *g;                    /* (c + 2) x TILE: G, Gs, Gx */
     real *mean, *rstd, *bias;   /* TILE */
+    real *position;             /* TILE: position part of one read */
 } work;
 
 typedef struct {
@@ -140,6 +141,7 @@ static void work_layout(const pcv_tokens *t, bool backward, pcv_arena *a,
     w->mean = pcv_arena_take(a, TILE, sizeof(real));
     w->rstd = pcv_arena_take(a, TILE, sizeof(real));
     w->bias = pcv_arena_take(a, TILE, sizeof(real));
+    w->position = pcv_arena_take(a, TILE, sizeof(real));
     if (!backward)
         return;
     fold_layout(t, a, &w->dz);
@@ -361,35 +363,40 @@ static void tile_stats(const job *j, const tile *t, work *w)
     }
 }
 
-/* Row r of the tile as the kernels see it. */
-static pcv_run run_of(const job *j, const tile *t, const work *w, int r)
+/* The tile as the kernels see it. */
+static pcv_run run_of(const job *j, const tile *t, const work *w)
 {
-    size_t o = mul(r, t->n);
-    pcv_run run = { .n = t->n, .c = fused(t->s) ? t->s->c : 0,
-                    .mean = w->mean + o, .rstd = w->rstd + o,
-                    .bias = j->t->mask ? w->bias + o : NULL };
+    pcv_run run = { .n = tile_size(t), .c = fused(t->s) ? t->s->c : 0,
+                    .mean = w->mean, .rstd = w->rstd,
+                    .bias = j->t->mask ? w->bias : NULL };
 
     for (int k = 0; k < run.c; k++)
-        run.content[k] = tile_content(t) + (size_t)k * t->s->plane + o;
+        run.content[k] = tile_content(t) + (size_t)k * t->s->plane;
     return run;
 }
 
-/* What read i of the group brings to row r of the tile. */
-static pcv_fold fold_of(const tile *t, const fold *f, int i, int r)
+/* What read i of the group brings to the tile: the dot products with the
+ * positions of its elements, last axis plus outer axes, go to `at`. */
+static pcv_fold fold_of(const tile *t, const fold *f, int i, real *at)
 {
     const pcv_segment *s = t->s;
     int last = s->axes - 1;
-    pcv_fold out = { .base = f->base[i], .sum = f->sum[i] };
+    pcv_fold out = { .sum = f->sum[i], .table = at };
+    real base[TILE];
 
-    for (int a = 0; a < last; a++)
-        out.base += f->table[a][mul(i, s->len[a]) +
-                                (size_t)outer_index(s, t->row + r, a)];
-    out.table = f->table[last] + mul(i, s->len[last]) + t->from;
+    for (int r = 0; r < t->rows; r++) {
+        base[r] = f->base[i];
+        for (int a = 0; a < last; a++)
+            base[r] += f->table[a][mul(i, s->len[a]) +
+                                   (size_t)outer_index(s, t->row + r, a)];
+    }
+    pcv_rows_get()->outer_add(f->table[last] + mul(i, s->len[last]) + t->from,
+                              base, t->rows, t->n, at);
     if (fused(s))
         for (int k = 0; k < s->c; k++)
             out.content[k] = f->content[mul(i, s->c) + (size_t)k];
     else
-        out.dots = f->dots + mul(i, tile_size(t)) + mul(r, t->n);
+        out.dots = f->dots + mul(i, tile_size(t));
     return out;
 }
 
@@ -410,12 +417,18 @@ static void tile_pool(const tile *t, const real *weights, int count, state *s)
                  s->content, t->s->c);
 }
 
-/* Adds the weights of row r to the marginals of the outer axes. */
-static void outer_marginals(const tile *t, state *s, int i, int r, real w)
+/* Adds the weights of read i over the tile to its marginals. */
+static void add_marginals(const tile *t, state *s, int i, const real *weight)
 {
-    for (int a = 0; a + 1 < t->s->axes; a++)
-        s->marginal[a][mul(i, t->s->len[a]) +
-                       (size_t)outer_index(t->s, t->row + r, a)] += w;
+    int last = t->s->axes - 1;
+    real row[TILE];
+
+    pcv_rows_get()->outer_sum(weight, t->rows, t->n, row, s->marginal[last] +
+                              mul(i, t->s->len[last]) + t->from);
+    for (int a = 0; a < last; a++)
+        for (int r = 0; r < t->rows; r++)
+            s->marginal[a][mul(i, t->s->len[a]) +
+                           (size_t)outer_index(t->s, t->row + r, a)] += row[r];
 }
 
 /* ---- sums of a segment ------------------------------------------------- */
@@ -490,18 +503,13 @@ static void state_open(const job *j, state *s, int count)
 /* ---- forward ----------------------------------------------------------- */
 
 /* Scores of read i over the tile; the running maximum follows. */
-static void score_read(const job *j, const tile *t, work *w, int i)
+static void score_read(const job *j, const tile *t, const pcv_run *run,
+                       work *w, int i)
 {
-    const pcv_rows *k = pcv_rows_get();
-    real *s = w->score + mul(i, tile_size(t)), top = w->s.top[i];
+    pcv_fold f = fold_of(t, &w->u, i, w->position);
+    real top = pcv_rows_get()->grid_score(run, &f,
+                                          w->score + mul(i, run->n));
 
-    for (int r = 0; r < t->rows; r++) {
-        pcv_run run = run_of(j, t, w, r);
-        pcv_fold f = fold_of(t, &w->u, i, r);
-        real m = k->grid_score(&run, &f, s + mul(r, t->n));
-
-        top = m > top ? m : top;
-    }
     if (top > w->s.top[i]) {
         if (w->s.top[i] > -(real)INFINITY)
             rescale(j, t->s, &w->s, i,
@@ -510,34 +518,29 @@ static void score_read(const job *j, const tile *t, work *w, int i)
     }
 }
 
-static void weigh_read(const job *j, const tile *t, work *w, int i)
+static void weigh_read(const tile *t, const pcv_run *run, work *w, int i)
 {
-    const pcv_rows *k = pcv_rows_get();
-    real *s = w->score + mul(i, tile_size(t)), top = w->s.top[i];
-    int last = t->s->axes - 1;
-    real *marginal = w->s.marginal[last] + mul(i, t->s->len[last]) + t->from;
+    real *s = w->score + mul(i, run->n), top = w->s.top[i];
 
     if (top == -(real)INFINITY)     /* all masked so far: weights of 0, and */
         top = 0;                    /* NaN where a score is NaN */
-    for (int r = 0; r < t->rows; r++) {
-        pcv_run run = run_of(j, t, w, r);
-        double before = w->s.seg[i].w;
-
-        k->grid_weigh(&run, s + mul(r, t->n), top, marginal, &w->s.seg[i]);
-        outer_marginals(t, &w->s, i, r, (real)(w->s.seg[i].w - before));
-    }
+    pcv_rows_get()->grid_weigh(run, s, top, &w->s.seg[i]);
+    add_marginals(t, &w->s, i, s);
 }
 
 static void forward_segment(const job *j, tile *t, work *w, int count)
 {
+    pcv_run run;
+
     fold_segment(j, &w->u, t->s, count, w->gather);
     segment_open(&w->s, t->s, count);
     while (tile_next(t)) {
         tile_stats(j, t, w);
         tile_dots(t, &w->u, count);
+        run = run_of(j, t, w);
         for (int i = 0; i < count; i++) {
-            score_read(j, t, w, i);
-            weigh_read(j, t, w, i);
+            score_read(j, t, &run, w, i);
+            weigh_read(t, &run, w, i);
         }
         tile_pool(t, w->score, count, &w->s);
     }
@@ -704,29 +707,25 @@ static void content_gradient(const job *j, const tile *t, work *w, int count)
     }
 }
 
-static void backward_read(const job *j, const tile *t, work *w, int i,
+static void backward_read(const tile *t, const pcv_run *run, work *w, int i,
                           real lse, real d)
 {
     const pcv_rows *k = pcv_rows_get();
-    size_t o = mul(i, tile_size(t));
-    int last = t->s->axes - 1;
-    real *marginal = w->s.marginal[last] + mul(i, t->s->len[last]) + t->from;
+    size_t o = mul(i, run->n);
+    pcv_fold f = fold_of(t, &w->u, i, w->position);
 
-    for (int r = 0; r < t->rows; r++, o += (size_t)t->n) {
-        pcv_run run = run_of(j, t, w, r);
-        pcv_fold u = fold_of(t, &w->u, i, r), dz = fold_of(t, &w->dz, i, r);
-        double before = w->s.seg[i].w;
-
-        k->grid_score(&run, &u, w->score + o);
-        k->grid_back(&run, &dz, lse, d, w->score + o, w->p + o, w->dp + o,
-                     w->w + o, marginal, &w->s.seg[i]);
-        outer_marginals(t, &w->s, i, r, (real)(w->s.seg[i].w - before));
-    }
+    k->grid_score(run, &f, w->score + o);
+    f = fold_of(t, &w->dz, i, w->position);
+    k->grid_back(run, &f, lse, d, w->score + o, w->p + o, w->dp + o, w->w + o,
+                 &w->s.seg[i]);
+    add_marginals(t, &w->s, i, w->w + o);
 }
 
 /* lse and dz.z of the group's reads stand in state.top and state.p. */
 static void backward_segment(const job *j, tile *t, work *w, int count)
 {
+    pcv_run run;
+
     fold_segment(j, &w->u, t->s, count, w->gather);
     fold_segment(j, &w->dz, t->s, count, w->gather);
     segment_open(&w->s, t->s, count);
@@ -734,8 +733,9 @@ static void backward_segment(const job *j, tile *t, work *w, int count)
         tile_stats(j, t, w);
         tile_dots(t, &w->u, count);
         tile_dots(t, &w->dz, count);
+        run = run_of(j, t, w);
         for (int i = 0; i < count; i++)
-            backward_read(j, t, w, i, w->s.top[i], (real)w->s.p[i]);
+            backward_read(t, &run, w, i, w->s.top[i], (real)w->s.p[i]);
         tile_pool(t, w->w, count, &w->s);
         if (t->s->dcontent)
             content_gradient(j, t, w, count);

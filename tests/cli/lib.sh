@@ -1,0 +1,93 @@
+# lib.sh - what the shell tests have in common; sourced first, `finish` last.
+#
+#     expect NAME STATUS OUT ERR COMMAND..    runs it; OUT and ERR are patterns
+#                                             of all that it writes ("*": any)
+#     check NAME COMMAND..                    it succeeds
+#     skip NAME WHY
+#
+# Each script works in a directory of its own.  `$image` and `$auto` are small
+# models of 28x28 grey pictures, a classifier and an autoencoder; pics/ holds
+# pictures for them.
+# shellcheck shell=bash
+set -u
+export LC_ALL=C
+unset PCV_MODEL_PATH PCV_THREADS NO_COLOR POSIXLY_CORRECT
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+PATH=$(cd "${PCV_BIN:-$root/build/release}" && pwd):$PATH
+image=${PCV_TEST_MODEL:-$root/tests/data/tiny-image}
+auto=$root/tests/data/tiny-auto
+export image auto
+work=$(mktemp -d)
+trap 'cd /; rm -rf "$work"' EXIT
+cd "$work" || exit 73
+number=0
+
+report() { # succeeded?, name
+    number=$((number + 1))
+    if $1; then
+        echo "ok $number - $2"
+    else
+        echo "not ok $number - $2"
+    fi
+}
+
+skip() { # name, why
+    number=$((number + 1))
+    echo "ok $number - $1 # SKIP $2"
+}
+
+check() { # name, command...
+    local name=$1
+    shift
+    if "$@" >"$work/.said" 2>&1; then
+        report true "$name"
+    else
+        report false "$name"
+        { echo "$*" && head -c 2000 "$work/.said"; } | sed 's/^/# /'
+    fi
+}
+
+# What a command wrote, "^@" for NUL, which a shell variable cannot hold.
+text_of() { # file
+    tr '\0' '\1' <"$1" | sed 's/\x01/^@/g'
+}
+
+expect() { # name, status, out, err, command...
+    local name=$1 status=$2 out=$3 err=$4 got
+    shift 4
+    "$@" >"$work/.out" 2>"$work/.err"
+    got=$?
+    # shellcheck disable=SC2053
+    if [ "$got" -eq "$status" ] && [[ $(text_of "$work/.out") == $out ]] &&
+        [[ $(text_of "$work/.err") == $err ]]; then
+        report true "$name"
+        return
+    fi
+    report false "$name"
+    {
+        echo "$*"
+        echo "exit status $got, want $status; standard output:"
+        head -c 2000 "$work/.out"
+        echo "standard error:"
+        head -c 2000 "$work/.err"
+        echo "want: <$out> and <$err>"
+    } | sed 's/^/# /'
+}
+
+# A plain PGM of 28x28; each seed gives another one.
+picture() { # file, seed
+    awk -v k="$2" 'BEGIN {
+        printf "P2 28 28 255\n"
+        for (i = 0; i < 784; i++)
+            print (i * (2 * k + 3) + int(i / 28) * k) % 256
+    }' >"$1"
+}
+
+mkdir pics
+for i in 1 2 3 4 5 6 7; do
+    picture "pics/$i.pgm" "$i"
+done
+
+finish() {
+    echo "1..$number"
+}
