@@ -27,7 +27,7 @@ static int refuse_model(const latents *l, const char *found)
         snprintf(record, sizeof record, "record %zu ", l->record);
     opt_error("%s: %swas made by model %s, this is %s (use "
               "--allow-model-mismatch)", opt_shown(l->name), record,
-              opt_shown(latents_short_id(found, theirs)),
+              opt_escaped(latents_short_id(found, theirs)),
               latents_short_id(pcv_model_id(l->model), ours));
     return EX_DATAERR;
 }

@@ -211,7 +211,7 @@ static _Noreturn void refuse_ambiguous(const opt_table *t, const char *name)
             strncmp(t->row[i].name, name, strlen(name)) == 0)
             pcv_bytes_printf(&b, "%s'--%s'", b.len ? ", " : "",
                              t->row[i].name);
-    opt_usage("option '--%s' could be %s", opt_shown(name),
+    opt_usage("option '--%s' could be %s", opt_escaped(name),
               b.failed ? "several" : b.data);
 }
 
@@ -236,8 +236,8 @@ static _Noreturn void refuse_long(const opt_table *t, char *word)
     near = opt_nearest(t, name);
     if (near)
         opt_usage("unknown option '%s' (did you mean '--%s'?)",
-                  opt_shown(word), near);
-    opt_usage("unknown option '%s' (--help lists them)", opt_shown(word));
+                  opt_escaped(word), near);
+    opt_usage("unknown option '%s' (--help lists them)", opt_escaped(word));
 }
 
 static _Noreturn void refuse(const opt_table *t, int code, char *word)
@@ -252,7 +252,7 @@ static _Noreturn void refuse(const opt_table *t, int code, char *word)
     if (optopt == 0)
         refuse_long(t, word);
     opt_usage("unknown option '-%s' (--help lists them)",
-              opt_shown((char[]){(char)optopt, '\0'}));
+              opt_escaped((char[]){(char)optopt, '\0'}));
 }
 
 /* ---- parsing ------------------------------------------------------------- */

@@ -123,8 +123,10 @@ _Noreturn void opt_usage(const char *format, ...)       /* exit status 64 */
 _Noreturn void opt_fatal_pcv(void);
 _Noreturn void opt_fatal_memory(void);
 
-/* A file name as messages show it: control bytes escaped, "standard input"
- * for "-".  Good until the fourth call after it on this thread. */
+/* Text of elsewhere as messages show it, control bytes escaped; and the name
+ * of a file, which may be "standard input".  Good until the fourth call after
+ * it on this thread. */
+const char *opt_escaped(const char *text);
 const char *opt_shown(const char *name);
 
 /* ---- exit statuses (say.c) ----------------------------------------------- */

@@ -10,7 +10,7 @@
 static _Noreturn void refuse(const char *query)
 {
     opt_usage("option --query: '%s', want default or index=A-B,C,..",
-              opt_shown(query));
+              opt_escaped(query));
 }
 
 static const char *parse_number(const decode_run *r, const char *p, size_t *n)

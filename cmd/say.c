@@ -94,18 +94,26 @@ _Noreturn void opt_fatal_memory(void)
     opt_fatal(EX_OSERR, "out of memory");
 }
 
-/* Four, so that one message can show several names. */
+/* Four, so that one message can show several names.  They live as long as
+ * their thread; what is longer than any message is cut. */
+const char *opt_escaped(const char *text)
+{
+    static _Thread_local char shown[4][4096];
+    static _Thread_local unsigned turn;
+    char *to = shown[turn++ % OPT_LEN(shown)];
+    pcv_bytes b = {0};
+
+    pcv_bytes_escape(&b, text);
+    snprintf(to, sizeof *shown, "%s", b.len && !b.failed ? b.data : "");
+    pcv_bytes_free(&b);
+    return to;
+}
+
 const char *opt_shown(const char *name)
 {
-    static _Thread_local pcv_bytes shown[4];
-    static _Thread_local unsigned turn;
-    pcv_bytes *b = &shown[turn++ % OPT_LEN(shown)];
-
     if (strcmp(name, "-") == 0)
         return "standard input";
-    pcv_bytes_clear(b);
-    pcv_bytes_escape(b, *name ? name : "''");
-    return b->failed ? "(a file)" : b->data;
+    return *name ? opt_escaped(name) : "''";
 }
 
 /* ---- beginning and end --------------------------------------------------- */

@@ -34,10 +34,10 @@ size_t opt_whole(const char *option, const char *value, size_t least,
         return (size_t)n;
     if (most < SIZE_MAX)
         opt_usage("%s: '%s', want a whole number from "
-                  "%zu to %zu", option, opt_shown(value),
+                  "%zu to %zu", option, opt_escaped(value),
                   least, most);
     opt_usage("%s: '%s', want a whole number from %zu", option,
-              opt_shown(value), least);
+              opt_escaped(value), least);
 }
 
 static size_t row_whole(const opt_row *row, const char *value, size_t least)
@@ -65,7 +65,7 @@ void opt_real(const opt_row *row, const char *value)
 
     if (end == value || *end || !isfinite(x) || x <= 0)
         opt_usage("option --%s: '%s', want a number above 0", row->name,
-                  opt_shown(value));
+                  opt_escaped(value));
     *(double *)row->to = x;
 }
 
@@ -85,6 +85,6 @@ void opt_choice(const opt_row *row, const char *value)
         }
         at += length + (at[length] != '\0');
     }
-    opt_usage("option --%s: '%s', want %s", row->name, opt_shown(value),
+    opt_usage("option --%s: '%s', want %s", row->name, opt_escaped(value),
               row->argument);
 }

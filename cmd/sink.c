@@ -126,6 +126,15 @@ static int say_pcv(void)
     return code ? code : EX_OSERR;
 }
 
+/* A device or a pipe is there to be written to. */
+static bool is_special(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) &&
+           !S_ISDIR(st.st_mode);
+}
+
 int sink_open(sink *s, const char *path, bool force)
 {
     struct stat st;
@@ -137,7 +146,7 @@ int sink_open(sink *s, const char *path, bool force)
     }
     sink_guard();
     pthread_mutex_lock(&lock);
-    s->out = pcv_out_open(path, force);
+    s->out = pcv_out_open(path, force || is_special(path));
     if (s->out)
         remember(NULL, s->out);
     pthread_mutex_unlock(&lock);

@@ -271,7 +271,6 @@ static const bad_config bad[] = {
     { SMALL, "\"outputs\": 3", "\"outputs\": 0", "outputs" },
     { SMALL, "\"outputs\": 3", "\"other\": 3", "outputs" },
     { SMALL, "\"pcv\"", "\"else\"", "pcv" },
-    { SMALL, "{", "[", "" },
     { SMALL, "\"model_type\"", "model_type", "" },
     { SMALL, "\"num_self_attention_heads\": 2",
       "\"num_self_attention_heads\": 3", "self-heads" },
@@ -364,6 +363,22 @@ static void test_bad_labels(void **state)
         pcv_spec_free(&spec);
         edit_config(edit[i].from, edit[i].to);
         refused("config.json", edit[i].want);
+    }
+}
+
+static void test_other_json(void **state)
+{
+    static const char *const text[] = { "", "[]", "{}", "null", "3", "{", "{",
+                                        "{\"pcv\": []}", "{\"pcv\": null}",
+                                        "{\"pcv\": {}}", "\"pcv\"" };
+
+    (void)state;
+    for (size_t i = 0; i < PCV_LEN(text); i++) {
+        pcv_spec s;
+
+        assert_int_equal(pcv_spec_parse(&s, text[i], strlen(text[i]), "name"),
+                         -1);
+        assert_failed(EX_DATAERR, "name: ");
     }
 }
 
@@ -498,6 +513,7 @@ int main(void)
         TEST(test_labels_of_bytes),
         TEST(test_bad_configs),
         TEST(test_bad_labels),
+        TEST(test_other_json),
         TEST(test_bad_tensors),
         TEST(test_trailing_axes),
         TEST(test_missing_files),

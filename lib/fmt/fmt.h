@@ -16,7 +16,7 @@ void pcv_json_close(pcv_json *document);            /* NULL ok */
 
 typedef enum { PCV_JNULL, PCV_JBOOL, PCV_JINT, PCV_JREAL, PCV_JSTRING,
                PCV_JARRAY, PCV_JOBJECT } pcv_json_type;
-pcv_json_type pcv_json_kind(const pcv_json *v);
+pcv_json_type pcv_json_kind(const pcv_json *v);     /* NULL: PCV_JNULL */
 const pcv_json *pcv_json_get(const pcv_json *object, const char *key); /* NULL */
 const pcv_json *pcv_json_at(const pcv_json *array, size_t i);          /* NULL */
 size_t pcv_json_count(const pcv_json *v);   /* members of array or object */
@@ -31,6 +31,8 @@ const char *pcv_json_string(const pcv_json *v);     /* NULL unless a string */
 /* Numbers as JSON: "%.9g" of a finite value, "null" otherwise; never
  * depends on the locale. */
 void pcv_json_number(pcv_buf *b, double value);
+/* The same with as many more digits as it takes to read the value again. */
+void pcv_json_exact(pcv_buf *b, double value);
 
 /* ---- safetensors.c ------------------------------------------------------ */
 

@@ -174,6 +174,8 @@ void pcv_json_close(pcv_json *document)
 
 pcv_json_type pcv_json_kind(const pcv_json *v)
 {
+    if (!v)
+        return PCV_JNULL;
     switch (json_typeof(v->value)) {
     case JSON_OBJECT:  return PCV_JOBJECT;
     case JSON_ARRAY:   return PCV_JARRAY;
@@ -253,16 +255,8 @@ const char *pcv_json_string(const pcv_json *v)
 
 /* Whatever the locale puts between the digits, of one byte or several, is
  * its decimal point. */
-void pcv_json_number(pcv_buf *b, double value)
+static void add_digits(pcv_buf *b, const char *p)
 {
-    char text[64];
-    const char *p = text;
-
-    if (!isfinite(value)) {
-        pcv_buf_puts(b, "null");
-        return;
-    }
-    snprintf(text, sizeof text, "%.9g", value);
     while (*p) {
         size_t digits = strspn(p, "0123456789+-e");
 
@@ -272,4 +266,34 @@ void pcv_json_number(pcv_buf *b, double value)
             pcv_buf_puts(b, ".");
         p += strcspn(p, "0123456789+-e");
     }
+}
+
+void pcv_json_number(pcv_buf *b, double value)
+{
+    char text[64];
+
+    if (!isfinite(value)) {
+        pcv_buf_puts(b, "null");
+        return;
+    }
+    snprintf(text, sizeof text, "%.9g", value);
+    add_digits(b, text);
+}
+
+void pcv_json_exact(pcv_buf *b, double value)
+{
+    char text[64];
+    double back;
+
+    if (!isfinite(value)) {
+        pcv_buf_puts(b, "null");
+        return;
+    }
+    for (int digits = 9; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        back = strtod(text, NULL);
+        if (memcmp(&back, &value, sizeof back) == 0)
+            break;
+    }
+    add_digits(b, text);
 }

@@ -162,7 +162,7 @@ void pcv_table_get(const pcv_table *t, const void *from, const char *name,
         for (int k = 0; k < pcv_row_numbers(r); k++) {
             if (k)
                 pcv_buf_puts(b, ",");
-            pcv_json_number(b, pcv_row_real(s, r)[k]);
+            pcv_json_exact(b, pcv_row_real(s, r)[k]);
         }
 }
 

@@ -164,6 +164,19 @@ static int load_config(pcv_spec *s, const char *dir)
     return r;
 }
 
+/* Says of which file a message about a spec is. */
+static int in_config(const char *dir)
+{
+    int code = pcv_error_code();
+    pcv_buf what = {0};
+
+    pcv_buf_puts(&what, pcv_error());
+    pcv_error_clear();
+    pcv_fail(code, "%s/config.json: %s", dir, what.data ? what.data : "");
+    pcv_buf_free(&what);
+    return -1;
+}
+
 int pcv_net_load(pcv_net *n, const char *dir)
 {
     char *path = NULL;
@@ -176,7 +189,7 @@ int pcv_net_load(pcv_net *n, const char *dir)
     r = pcv_net_build(n, &spec);
     pcv_spec_free(&spec);
     if (r < 0)
-        return -1;
+        return in_config(dir);
     if (pcv_params_weights(&n->params) < 0 ||
         !(path = join(dir, "model.safetensors")) ||
         pcv_tensors_open(&t, path) < 0)

@@ -190,6 +190,19 @@ static int divides(const char *what, int width, const char *by, int heads)
                     width, by, heads);
 }
 
+/* Where there is a row in memory per element: pixels that can be counted. */
+static int check_size(const pcv_spec *s)
+{
+    double most = 1 << 26;
+
+    if (s->prep.modality != PCV_IMAGE ||
+        (s->decoder != PCV_DECODE_GRID && s->position != PCV_POS_LEARNED) ||
+        (double)s->prep.height * s->prep.width <= most)
+        return 0;
+    return pcv_fail(EX_DATAERR, "height and width are %d and %d, want at most "
+                    "%.0f pixels", s->prep.height, s->prep.width, most);
+}
+
 int pcv_spec_check(const pcv_spec *s)
 {
     int qk = s->qk ? s->qk : s->d, v = s->v ? s->v : qk;
@@ -213,7 +226,7 @@ int pcv_spec_check(const pcv_spec *s)
         divides("v-channels", v, "self-heads", s->self_heads) < 0 ||
         divides("latent-channels", s->d, "decoder-heads", s->decoder_heads) < 0)
         return -1;
-    return 0;
+    return check_size(s);
 }
 
 /* ---- config.json -------------------------------------------------------------------- */
@@ -322,8 +335,7 @@ int pcv_spec_parse(pcv_spec *s, const char *text, size_t n, const char *name)
         pcv_fail(EX_DATAERR, "%s: \"outputs\" is missing", name);
         goto fail;
     }
-    if (parse_labels(s, pcv_json_get(top, "id2label"), name) < 0 ||
-        pcv_spec_check(s) < 0)
+    if (parse_labels(s, pcv_json_get(top, "id2label"), name) < 0)
         goto fail;
     pcv_json_close(top);
     return 0;
@@ -354,27 +366,52 @@ static void write_field(const pcv_spec *s, const pcv_row *r, pcv_buf *b)
         pcv_buf_puts(b, value.data[0] == 'y' ? "true" : "false");
     else if (pcv_row_numbers(r) > 1)
         pcv_buf_printf(b, "[%s]", value.data);
-    else if (r->top && value.data[0] == '0' && value.len == 1)
+    else if (r->top && r->standard <= 0 && !strcmp(value.data, "0"))
         pcv_buf_puts(b, "null");        /* as Hugging Face says "unset" */
     else
         pcv_buf_puts(b, value.data);
     pcv_buf_free(&value);
 }
 
-static void write_labels(const pcv_spec *s, pcv_buf *b)
+/* Does an earlier label look the same in JSON?  Bytes that are not UTF-8 do,
+ * and no key may stand there twice. */
+static bool stands_before(const pcv_buf *name, int i)
+{
+    for (int k = 0; k < i; k++)
+        if (!strcmp(name[k].data, name[i].data))
+            return true;
+    return false;
+}
+
+static void write_names(const pcv_buf *name, int n, pcv_buf *b)
 {
     pcv_buf_puts(b, "  \"id2label\": {");
-    for (int i = 0; i < s->outputs; i++) {
-        pcv_buf_printf(b, "%s\n    \"%d\": ", i ? "," : "", i);
-        write_string(b, s->label[i]);
-    }
+    for (int i = 0; i < n; i++)
+        pcv_buf_printf(b, "%s\n    \"%d\": %s", i ? "," : "", i,
+                       name[i].data);
     pcv_buf_puts(b, "\n  },\n  \"label2id\": {");
-    for (int i = 0; i < s->outputs; i++) {
-        pcv_buf_puts(b, i ? ",\n    " : "\n    ");
-        write_string(b, s->label[i]);
-        pcv_buf_printf(b, ": %d", i);
-    }
+    for (int i = 0; i < n; i++)
+        if (!stands_before(name, i))
+            pcv_buf_printf(b, "%s\n    %s: %d", i ? "," : "", name[i].data, i);
     pcv_buf_puts(b, "\n  },\n");
+}
+
+static void write_labels(const pcv_spec *s, pcv_buf *b)
+{
+    pcv_buf *name = pcv_alloc((size_t)s->outputs, sizeof *name);
+    bool failed = !name;
+
+    for (int i = 0; !failed && i < s->outputs; i++) {
+        write_string(&name[i], s->label[i]);
+        failed = name[i].failed;
+    }
+    if (failed)
+        b->failed = true;
+    else
+        write_names(name, s->outputs, b);
+    for (int i = 0; name && i < s->outputs; i++)
+        pcv_buf_free(&name[i]);
+    pcv_free(name);
 }
 
 void pcv_spec_write(const pcv_spec *s, pcv_buf *b)

@@ -46,7 +46,7 @@ double pcv_objective(pcv_session *s, const pcv_target *t, double smoothing,
 
 /* ---- a whole split ------------------------------------------------------------ */
 
-enum { BATCH = 64 };
+enum { BATCH = 64, QUERIES = 65536 };   /* at once, at most */
 
 typedef struct {
     pcv_session s;
@@ -86,24 +86,35 @@ static int evaluate_batch(evaluation *e, const pcv_split *s, uint32_t at,
     return r;
 }
 
+/* Items at a time: answers to all queries of many pictures are large. */
+static uint32_t batch_of(int asked)
+{
+    int n = QUERIES / asked;
+
+    return (uint32_t)(n < 1 ? 1 : n > BATCH ? BATCH : n);
+}
+
 int pcv_training_evaluate(const pcv_net *n, const pcv_split *s, double *loss,
                           double *accuracy)
 {
     evaluation *e = pcv_alloc(1, sizeof *e);
-    int r = e ? 0 : -1;
+    uint32_t most;
+    int r = 0;
 
     if (!e)
         return -1;
     e->t.asked = pcv_net_queries(n);
+    most = batch_of(e->t.asked);
     e->t.label = e->label;
     if (n->spec.task == PCV_RECONSTRUCT &&
-        !(e->t.target = pcv_alloc((size_t)BATCH * (size_t)e->t.asked,
+        !(e->t.target = pcv_alloc((size_t)most * (size_t)e->t.asked,
                                   (size_t)n->spec.outputs * sizeof(real))))
         r = -1;
     pcv_session_open(&e->s, n, false, e->t.asked);
-    for (uint32_t at = 0; r == 0 && at < s->count; at += BATCH)
-        r = evaluate_batch(e, s, at, (int)(s->count - at < BATCH
-                                               ? s->count - at : BATCH));
+    for (uint32_t at = 0, len; r == 0 && at < s->count; at += len) {
+        len = s->count - at < most ? s->count - at : most;
+        r = evaluate_batch(e, s, at, (int)len);
+    }
     *loss = s->count ? e->loss / s->count : (double)NAN;
     *accuracy = n->spec.task == PCV_CLASSIFY && s->count
                     ? (double)e->right / s->count : (double)NAN;

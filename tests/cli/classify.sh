@@ -1,5 +1,6 @@
+#!/usr/bin/env bash
 # classify.sh - pcv-classify: what it answers, in each of its formats.
-# shellcheck shell=bash
+# shellcheck disable=SC2016     # programs of awk
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 tab=$(printf '\t')
@@ -87,12 +88,15 @@ expect 'no classifier' 65 '' '*: this model does not classify*' \
     pcv-classify -m "$auto" pics/1.pgm
 
 # ---- jsonl
-expect 'jsonl' 0 '{"path":"pics/1.pgm","index":0,"ok":true,"top":\[{"index":*,"label":"*","prob":0.*}\]}' '' \
+want='{"path":"pics/1.pgm","index":0,"ok":true,"top":'
+want+='\[{"index":*,"label":"*","prob":0.*}\]}'
+expect 'jsonl' 0 "$want" '' \
     pcv-classify -m "$image" --format=jsonl pics/1.pgm
 expect 'jsonl with --logits' 0 '*,"logit":*' '' \
     pcv-classify -m "$image" --format=jsonl --logits pics/1.pgm
-expect 'jsonl of a failure' 66 \
-    '{"path":"no","index":0,"ok":false,"error":{"code":66,"what":"No such file or directory"}}' '*' \
+want='{"path":"no","index":0,"ok":false,'
+want+='"error":{"code":66,"what":"No such file or directory"}}'
+expect 'jsonl of a failure' 66 "$want" '*' \
     pcv-classify -m "$image" --format=jsonl no
 if command -v jq >/dev/null; then
     pcv-classify -m "$image" --format=jsonl -k 3 pics/1.pgm bad no \

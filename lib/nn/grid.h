@@ -1,0 +1,125 @@
+/* grid.h - the parts of the structured attend, shared by grid_tile.c and
+ * grid_attend.c alone (grid_attend.c has the algebra).
+ *
+ * A `read` is one query of one head.  Reads are taken GROUP at a time; a group
+ * passes over the grid in tiles of whole rows (or parts of one long row). */
+#ifndef PCV_GRID_H
+#define PCV_GRID_H
+
+#include "nn.h"
+
+enum { GROUP = 32, TILE = 1024 };
+
+static inline size_t mul(int a, int b)
+{
+    return (size_t)a * (size_t)b;
+}
+
+/* One fold of a group (u, or dz in backward) against the current segment. */
+typedef struct {
+    real *full;                 /* GROUP x C, gain applied */
+    real *content;              /* GROUP x c */
+    real *table[3];             /* GROUP x len[a] */
+    real *dots;                 /* GROUP x TILE, when content is a product */
+    real sum[GROUP], base[GROUP];
+} grid_fold;
+
+/* Sums of a group: over the current segment, and over finished ones. */
+typedef struct {
+    real *marginal[3];          /* GROUP x len[a] */
+    real *content;              /* GROUP x c, when content is a product */
+    real *done;                 /* GROUP x C */
+    pcv_sums seg[GROUP];        /* current segment */
+    double p[GROUP], wm[GROUP]; /* finished segments */
+    real top[GROUP];
+} grid_state;
+
+typedef struct {
+    grid_fold u, dz;
+    grid_state s;
+    real *gather;               /* GROUP x widest axis table */
+    real *score;                /* GROUP x TILE: scores, then weights */
+    real *p, *w, *dp;           /* GROUP x TILE, backward */
+    real *g;                    /* (c + 2) x TILE: G, Gs, Gx */
+    real *mean, *rstd, *bias;   /* TILE */
+    real *position;             /* TILE: position part of one read */
+} grid_work;
+
+typedef struct {
+    const pcv_reader *r;
+    const pcv_tokens *t;
+    int n, reads, groups;       /* per item */
+    bool backward;
+    const real *raw;            /* B x N x H x C: scaled W_k^T q */
+    const real *dz, *z, *lse;   /* backward */
+    real *zout, *lseout, *du;
+    double *sum[3], *square[3]; /* per segment: its axes' tables, in order */
+    grid_work *per_thread;
+} grid_job;
+
+/* A piece of a segment: `rows` rows of `n` elements, whose first is element
+ * `at` of the segment, `from` within its row. */
+typedef struct {
+    const pcv_segment *s;
+    int item, seg, offset;      /* offset of the segment in the item */
+    int row, rows, from, n;
+    size_t at;
+} grid_tile;
+
+/* Everything a pass takes from an arena: the per-thread work, the axis sums,
+ * and `arrays` matrices of B x N x H x C. */
+void pcv_grid_layout(const pcv_reader *r, const pcv_tokens *t, int n,
+    bool backward, pcv_arena *a, grid_job *j, real **array,
+    int arrays);
+
+/* Sums and sums of squares of each table row: LayerNorm's share of an axis. */
+void pcv_grid_axes(grid_job *j);
+
+/* Rows of a group, times the gain when asked; sums over the channels. */
+void pcv_fold_open(const grid_job *j, grid_fold *f, const real *rows, int count,
+    bool gain);
+
+/* Splits a fold along the channels of one segment: tables of dot products
+ * per axis, content, constant. */
+void pcv_fold_segment(const grid_job *j, grid_fold *f, const pcv_segment *s,
+    int count, real *gather);
+
+/* Length of the last axis; number of rows of that length. */
+int pcv_segment_inner(const pcv_segment *s);
+int pcv_segment_rows(const pcv_segment *s);
+
+/* Steps to the next tile of the segment; false at its end. */
+bool pcv_tile_next(grid_tile *t);
+
+/* Elements of a tile, and its first content value. */
+int pcv_tile_size(const grid_tile *t);
+const real *pcv_tile_content(const grid_tile *t);
+
+/* LayerNorm statistics and mask of the tile's elements. */
+void pcv_tile_stats(const grid_job *j, const grid_tile *t, grid_work *w);
+
+/* The tile as the kernels see it; what read i brings to it, whose position
+ * part goes to `at` (TILE). */
+pcv_run pcv_tile_run(const grid_job *j, const grid_tile *t, const grid_work *w);
+pcv_fold pcv_tile_fold(const grid_tile *t, const grid_fold *f, int i, real *at);
+
+/* Content by products, where it has many channels: dots of a fold; weighted
+ * sums. */
+void pcv_tile_dots(const grid_tile *t, const grid_fold *f, int count);
+void pcv_tile_pool(const grid_tile *t, const real *weights, int count,
+                   grid_state *s);
+
+/* Adds the weights of read i over the tile to its marginals. */
+void pcv_tile_marginals(const grid_tile *t, grid_state *s, int i,
+                        const real *weight);
+
+/* Sums of a group: start; of a segment: start, scale what read i has (the
+ * running maximum rose), join the finished ones. */
+void pcv_pooled_open(const grid_job *j, grid_state *s, int count);
+void pcv_segment_open(grid_state *s, const pcv_segment *seg, int count);
+void pcv_segment_rescale(const grid_job *j, const pcv_segment *seg,
+                         grid_state *s, int i, real f);
+void pcv_segment_close(const grid_job *j, const pcv_segment *seg, grid_state *s,
+    int count, real *gather);
+
+#endif

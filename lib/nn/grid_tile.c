@@ -1,0 +1,415 @@
+/* grid_tile.c - the parts that a structured attend is made of: scratch, folded
+ * queries, tiles of the grid, running sums.  grid_attend.c has the algebra and
+ * puts them together. */
+#include "grid.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { FUSED = 3 };
+
+/* ---- scratch ----------------------------------------------------------- */
+
+static bool fused(const pcv_segment *s)
+{
+    return s->c <= FUSED && s->c != 2;
+}
+
+static int widest(const pcv_tokens *t, int what)
+{
+    int most = 0;
+
+    for (int i = 0; i < t->segments; i++) {
+        const pcv_segment *s = &t->segment[i];
+        int v = what < 3 ? (what < s->axes ? s->len[what] : 0) : s->c;
+
+        most = v > most ? v : most;
+    }
+    return most;
+}
+
+static int widest_table(const pcv_tokens *t)
+{
+    int most = 0;
+
+    for (int i = 0; i < t->segments; i++)
+        for (int a = 0; a < t->segment[i].axes; a++)
+            most = t->segment[i].cols[a] > most ? t->segment[i].cols[a] : most;
+    return most;
+}
+
+static void fold_layout(const pcv_tokens *t, pcv_arena *a, grid_fold *f)
+{
+    f->full = pcv_arena_take(a, mul(GROUP, t->c), sizeof(real));
+    f->content = pcv_arena_take(a, mul(GROUP, widest(t, 3)), sizeof(real));
+    for (int k = 0; k < 3; k++)
+        f->table[k] = pcv_arena_take(a, mul(GROUP, widest(t, k)), sizeof(real));
+    f->dots = pcv_arena_take(a, mul(GROUP, TILE), sizeof(real));
+}
+
+static void work_layout(const pcv_tokens *t, bool backward, pcv_arena *a,
+                        grid_work *w)
+{
+    memset(w, 0, sizeof *w);
+    fold_layout(t, a, &w->u);
+    for (int k = 0; k < 3; k++)
+        w->s.marginal[k] = pcv_arena_take(a, mul(GROUP, widest(t, k)),
+                                          sizeof(real));
+    w->s.content = pcv_arena_take(a, mul(GROUP, widest(t, 3)), sizeof(real));
+    w->s.done = pcv_arena_take(a, mul(GROUP, t->c), sizeof(real));
+    w->gather = pcv_arena_take(a, mul(GROUP, widest_table(t)), sizeof(real));
+    w->score = pcv_arena_take(a, mul(GROUP, TILE), sizeof(real));
+    w->mean = pcv_arena_take(a, TILE, sizeof(real));
+    w->rstd = pcv_arena_take(a, TILE, sizeof(real));
+    w->bias = pcv_arena_take(a, TILE, sizeof(real));
+    w->position = pcv_arena_take(a, TILE, sizeof(real));
+    if (!backward)
+        return;
+    fold_layout(t, a, &w->dz);
+    w->p = pcv_arena_take(a, mul(GROUP, TILE), sizeof(real));
+    w->w = pcv_arena_take(a, mul(GROUP, TILE), sizeof(real));
+    w->dp = pcv_arena_take(a, mul(GROUP, TILE), sizeof(real));
+    w->g = pcv_arena_take(a, mul(widest(t, 3) + 2, TILE), sizeof(real));
+}
+
+/* Everything a pass takes: the per-thread work, the axis sums, and `arrays`
+ * matrices of B x N x H x C. */
+void pcv_grid_layout(const pcv_reader *r, const pcv_tokens *t, int n,
+                       bool backward, pcv_arena *a, grid_job *j, real **array,
+                       int arrays)
+{
+    grid_work none;
+    size_t all = mul(t->items, n) * mul(r->heads, t->c);
+
+    memset(j, 0, sizeof *j);
+    j->r = r;
+    j->t = t;
+    j->n = n;
+    j->reads = n * r->heads;
+    j->groups = (j->reads + GROUP - 1) / GROUP;
+    j->backward = backward;
+    for (int k = 0; k < 3; k++) {
+        size_t len = mul(widest(t, k), t->segments);
+
+        j->sum[k] = pcv_arena_take(a, len, sizeof(double));
+        j->square[k] = pcv_arena_take(a, len, sizeof(double));
+    }
+    for (int k = 0; k < arrays; k++)
+        array[k] = pcv_arena_take(a, all, sizeof(real));
+    j->per_thread = pcv_arena_take(a, (size_t)pcv_threads(), sizeof(grid_work));
+    for (int k = 0; k < pcv_threads(); k++)
+        work_layout(t, backward, a, j->per_thread ? &j->per_thread[k] : &none);
+}
+
+size_t pcv_grid_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
+                        bool backward)
+{
+    pcv_arena a = {0};
+    real *array[3];
+    grid_job j;
+
+    pcv_grid_layout(r, t, n, backward, &a, &j, array, backward ? 3 : 1);
+    return a.peak;
+}
+
+/* Sums and sums of squares of each table row: LayerNorm's share of an axis. */
+void pcv_grid_axes(grid_job *j)
+{
+    for (int i = 0; i < j->t->segments; i++) {
+        const pcv_segment *s = &j->t->segment[i];
+
+        for (int a = 0; a < s->axes; a++) {
+            size_t o = mul(widest(j->t, a), i);
+
+            for (int k = 0; k < s->len[a]; k++) {
+                const real *row = s->table[a] + mul(k, s->cols[a]);
+                double sum = 0, square = 0;
+
+                for (int c = 0; c < s->cols[a]; c++) {
+                    sum += (double)row[c];
+                    square += (double)row[c] * (double)row[c];
+                }
+                j->sum[a][o + (size_t)k] = sum;
+                j->square[a][o + (size_t)k] = square;
+            }
+        }
+    }
+}
+
+/* ---- folds ------------------------------------------------------------- */
+
+/* Rows of a group, times the gain when asked; sums over the channels. */
+void pcv_fold_open(const grid_job *j, grid_fold *f, const real *rows, int count,
+                      bool gain)
+{
+    int c = j->t->c;
+    const real *g = j->r->norm->g->w;
+
+    for (int i = 0; i < count; i++) {
+        double sum = 0;
+
+        for (int k = 0; k < c; k++) {
+            real v = rows[mul(i, c) + (size_t)k] * (gain ? g[k] : 1);
+
+            f->full[mul(i, c) + (size_t)k] = v;
+            sum += (double)v;
+        }
+        f->sum[i] = (real)sum;
+    }
+}
+
+/* Splits a fold along the channels of one segment: tables of dot products
+ * per axis, content, constant. */
+void pcv_fold_segment(const grid_job *j, grid_fold *f, const pcv_segment *s,
+                         int count, real *gather)
+{
+    int c = j->t->c;
+
+    for (int a = 0; a < s->axes; a++) {
+        for (int i = 0; i < count; i++)
+            for (int k = 0; k < s->cols[a]; k++)
+                gather[mul(i, s->cols[a]) + (size_t)k] =
+                    f->full[mul(i, c) + (size_t)s->channel[a][k]];
+        pcv_gemm(false, true, count, s->len[a], s->cols[a], 1, gather,
+                 s->cols[a], s->table[a], s->cols[a], 0, f->table[a],
+                 s->len[a]);
+    }
+    for (int i = 0; i < count; i++) {
+        double base = 0;
+
+        memcpy(f->content + mul(i, s->c), f->full + mul(i, c),
+               (size_t)s->c * sizeof(real));
+        for (int k = 0; s->k && k < s->k_n; k++)
+            base += (double)s->k[k] *
+                    (double)f->full[mul(i, c) + (size_t)(s->k_at + k)];
+        f->base[i] = (real)base;
+    }
+}
+
+/* ---- tiles ------------------------------------------------------------- */
+
+int pcv_segment_inner(const pcv_segment *s)
+{
+    return s->len[s->axes - 1];
+}
+
+int pcv_segment_rows(const pcv_segment *s)
+{
+    int rows = 1;
+
+    for (int a = 0; a + 1 < s->axes; a++)
+        rows *= s->len[a];
+    return rows;
+}
+
+/* Index along outer axis a of row `row`. */
+static int outer_index(const pcv_segment *s, int row, int a)
+{
+    for (int k = s->axes - 2; k > a; k--)
+        row /= s->len[k];
+    return row % s->len[a];
+}
+
+/* Steps to the next tile of the segment; false at its end. */
+bool pcv_tile_next(grid_tile *t)
+{
+    int len = pcv_segment_inner(t->s), rows = pcv_segment_rows(t->s);
+
+    t->from += t->n;            /* n is 0 before the first */
+    if (t->from >= len) {
+        t->from = 0;
+        t->row += t->rows;
+    }
+    if (t->row >= rows)
+        return false;
+    t->rows = len >= TILE ? 1 : TILE / len;
+    if (t->rows > rows - t->row)
+        t->rows = rows - t->row;
+    t->n = len - t->from < TILE ? len - t->from : TILE;
+    t->at = mul(t->row, len) + (size_t)t->from;
+    return true;
+}
+
+int pcv_tile_size(const grid_tile *t)
+{
+    return t->rows * t->n;
+}
+
+const real *pcv_tile_content(const grid_tile *t)
+{
+    return t->s->content + (size_t)t->item * t->s->item_stride + t->at;
+}
+
+/* LayerNorm statistics and mask of the tile's elements. */
+void pcv_tile_stats(const grid_job *j, const grid_tile *t, grid_work *w)
+{
+    const pcv_segment *s = t->s;
+    const pcv_rows *k = pcv_rows_get();
+    int last = s->axes - 1;
+    size_t o = mul(widest(j->t, last), t->seg) + (size_t)t->from;
+
+    for (int r = 0; r < t->rows; r++) {
+        double sum = 0, square = 0;
+
+        for (int i = 0; s->k && i < s->k_n; i++) {
+            sum += (double)s->k[i];
+            square += (double)s->k[i] * (double)s->k[i];
+        }
+        for (int a = 0; a < last; a++) {
+            size_t at = mul(widest(j->t, a), t->seg) +
+                        (size_t)outer_index(s, t->row + r, a);
+
+            sum += j->sum[a][at];
+            square += j->square[a][at];
+        }
+        k->grid_stats(pcv_tile_content(t) + mul(r, t->n), s->plane, s->c, t->n,
+                      j->sum[last] + o, j->square[last] + o, sum, square,
+                      j->t->c, w->mean + mul(r, t->n), w->rstd + mul(r, t->n));
+    }
+    if (j->t->mask) {
+        const unsigned char *m = j->t->mask + mul(t->item, j->t->n) +
+                                 (size_t)t->offset + t->at;
+
+        for (int i = 0; i < pcv_tile_size(t); i++)
+            w->bias[i] = m[i] ? 0 : -(real)INFINITY;
+    }
+}
+
+/* The tile as the kernels see it. */
+pcv_run pcv_tile_run(const grid_job *j, const grid_tile *t, const grid_work *w)
+{
+    pcv_run run = { .n = pcv_tile_size(t), .c = fused(t->s) ? t->s->c : 0,
+                    .mean = w->mean, .rstd = w->rstd,
+                    .bias = j->t->mask ? w->bias : NULL };
+
+    for (int k = 0; k < run.c; k++)
+        run.content[k] = pcv_tile_content(t) + (size_t)k * t->s->plane;
+    return run;
+}
+
+/* What read i of the group brings to the tile: the dot products with the
+ * positions of its elements, last axis plus outer axes, go to `at`. */
+pcv_fold pcv_tile_fold(const grid_tile *t, const grid_fold *f, int i, real *at)
+{
+    const pcv_segment *s = t->s;
+    int last = s->axes - 1;
+    pcv_fold out = { .sum = f->sum[i], .table = at };
+    real base[TILE];
+
+    for (int r = 0; r < t->rows; r++) {
+        base[r] = f->base[i];
+        for (int a = 0; a < last; a++)
+            base[r] += f->table[a][mul(i, s->len[a]) +
+                                   (size_t)outer_index(s, t->row + r, a)];
+    }
+    pcv_rows_get()->outer_add(f->table[last] + mul(i, s->len[last]) + t->from,
+                              base, t->rows, t->n, at);
+    if (fused(s))
+        for (int k = 0; k < s->c; k++)
+            out.content[k] = f->content[mul(i, s->c) + (size_t)k];
+    else
+        out.dots = f->dots + mul(i, pcv_tile_size(t));
+    return out;
+}
+
+void pcv_tile_dots(const grid_tile *t, const grid_fold *f, int count)
+{
+    if (!fused(t->s))
+        pcv_gemm(false, false, count, pcv_tile_size(t), t->s->c, 1, f->content,
+                 t->s->c, pcv_tile_content(t), (int)t->s->plane, 0, f->dots,
+                 pcv_tile_size(t));
+}
+
+/* content sums += weights (count x tile) times content, by a product. */
+void pcv_tile_pool(const grid_tile *t, const real *weights, int count,
+                   grid_state *s)
+{
+    if (!fused(t->s))
+        pcv_gemm(false, true, count, t->s->c, pcv_tile_size(t), 1, weights,
+                 pcv_tile_size(t), pcv_tile_content(t), (int)t->s->plane, 1,
+                 s->content, t->s->c);
+}
+
+/* Adds the weights of read i over the tile to its marginals. */
+void pcv_tile_marginals(const grid_tile *t, grid_state *s, int i,
+                        const real *weight)
+{
+    int last = t->s->axes - 1;
+    real row[TILE];
+
+    pcv_rows_get()->outer_sum(weight, t->rows, t->n, row, s->marginal[last] +
+                              mul(i, t->s->len[last]) + t->from);
+    for (int a = 0; a < last; a++)
+        for (int r = 0; r < t->rows; r++)
+            s->marginal[a][mul(i, t->s->len[a]) +
+                           (size_t)outer_index(t->s, t->row + r, a)] += row[r];
+}
+
+/* ---- sums of a segment ------------------------------------------------- */
+
+void pcv_segment_open(grid_state *s, const pcv_segment *seg, int count)
+{
+    for (int a = 0; a < seg->axes; a++)
+        memset(s->marginal[a], 0, mul(count, seg->len[a]) * sizeof(real));
+    memset(s->content, 0, mul(count, seg->c) * sizeof(real));
+    memset(s->seg, 0, sizeof s->seg);
+}
+
+/* Scales what read i has summed so far: the running maximum has risen. */
+void pcv_segment_rescale(const grid_job *j, const pcv_segment *seg,
+                         grid_state *s, int i, real f)
+{
+    const pcv_rows *k = pcv_rows_get();
+    pcv_sums *sums = &s->seg[i];
+
+    for (int a = 0; a < seg->axes; a++)
+        k->scale(s->marginal[a] + mul(i, seg->len[a]), seg->len[a], f);
+    k->scale(s->content + mul(i, seg->c), seg->c, f);
+    k->scale(s->done + mul(i, j->t->c), j->t->c, f);
+    sums->p *= (double)f;
+    sums->w *= (double)f;
+    sums->wm *= (double)f;
+    for (int c = 0; c < 3; c++)
+        sums->content[c] *= (double)f;
+    s->p[i] *= (double)f;
+    s->wm[i] *= (double)f;
+}
+
+/* Sums of the segment join those of the finished ones: marginals times their
+ * tables, content, constant. */
+void pcv_segment_close(const grid_job *j, const pcv_segment *seg, grid_state *s,
+                          int count, real *gather)
+{
+    int c = j->t->c;
+
+    for (int a = 0; a < seg->axes; a++) {
+        pcv_gemm(false, false, count, seg->cols[a], seg->len[a], 1,
+                 s->marginal[a], seg->len[a], seg->table[a], seg->cols[a], 0,
+                 gather, seg->cols[a]);
+        for (int i = 0; i < count; i++)
+            for (int k = 0; k < seg->cols[a]; k++)
+                s->done[mul(i, c) + (size_t)seg->channel[a][k]] +=
+                    gather[mul(i, seg->cols[a]) + (size_t)k];
+    }
+    for (int i = 0; i < count; i++) {
+        real *out = s->done + mul(i, c);
+        const pcv_sums *sums = &s->seg[i];
+
+        for (int k = 0; k < seg->c; k++)
+            out[k] += fused(seg) ? (real)sums->content[k]
+                                 : s->content[mul(i, seg->c) + (size_t)k];
+        for (int k = 0; seg->k && k < seg->k_n; k++)
+            out[seg->k_at + k] += (real)sums->w * seg->k[k];
+        s->p[i] += sums->p;
+        s->wm[i] += sums->wm;
+    }
+}
+
+void pcv_pooled_open(const grid_job *j, grid_state *s, int count)
+{
+    memset(s->done, 0, mul(count, j->t->c) * sizeof(real));
+    for (int i = 0; i < GROUP; i++) {
+        s->p[i] = s->wm[i] = 0;
+        s->top[i] = -(real)INFINITY;
+    }
+}
