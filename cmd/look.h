@@ -63,6 +63,7 @@ typedef struct {
     char text[96];
 } words;
 words words_setting(const pcv_model *m, const char *name);
+char *words_copy(const pcv_model *m, const char *name);     /* NULL, free() */
 /* What the network takes, is and gives, a line each without its end. */
 void words_model(const pcv_model *m, pcv_bytes *b);
 void words_input(const pcv_model *m, const pcv_cost_info *c, pcv_bytes *b);

@@ -3,6 +3,7 @@
  * cannot exist without its line there. */
 #include "opt_parts.h"
 
+#include <assert.h>
 #include <getopt.h>
 #include <sched.h>
 #include <stdio.h>
@@ -147,11 +148,9 @@ static void add_row(opt_table *t, opt *o, size_t i)
 
 static void make_table(opt_table *t, const opt_program *p, opt *o)
 {
+    assert(p->rows + OPT_LEN(shared) <= OPT_MAX_ROWS);
     t->program = p;
     t->rows = p->rows;
-    t->row = calloc(p->rows + OPT_LEN(shared), sizeof *t->row);
-    if (!t->row)
-        opt_fatal_memory();
     if (p->rows)
         memcpy(t->row, p->row, p->rows * sizeof *p->row);
     for (size_t i = 0; i < OPT_LEN(shared); i++)
@@ -204,15 +203,15 @@ static const opt_row *find_row(const opt_table *t, int code)
 
 static _Noreturn void refuse_ambiguous(const opt_table *t, const char *name)
 {
-    pcv_bytes b = {0};
+    char all[512] = "";
+    size_t n = 0;
 
-    for (size_t i = 0; i < t->rows; i++)
+    for (size_t i = 0; i < t->rows && n < sizeof all; i++)
         if (t->row[i].name &&
             strncmp(t->row[i].name, name, strlen(name)) == 0)
-            pcv_bytes_printf(&b, "%s'--%s'", b.len ? ", " : "",
-                             t->row[i].name);
-    opt_usage("option '--%s' could be %s", opt_escaped(name),
-              b.failed ? "several" : b.data);
+            n += (size_t)snprintf(all + n, sizeof all - n, "%s'--%s'",
+                                  n ? ", " : "", t->row[i].name);
+    opt_usage("option '--%s' could be %s", opt_escaped(name), all);
 }
 
 static size_t count_prefix(const opt_table *t, const char *name)
@@ -272,12 +271,10 @@ static void apply(const opt_table *t, const opt_row *row)
 
 static void parse_all(const opt_table *t, int argc, char **argv)
 {
-    struct option *names = calloc(t->rows + 1, sizeof *names);
-    char *letters = malloc(3 * t->rows + 2);
+    struct option names[OPT_MAX_ROWS + 1];
+    char letters[3 * OPT_MAX_ROWS + 2];
     int code;
 
-    if (!names || !letters)
-        opt_fatal_memory();
     make_getopt(t, names, letters);
     opterr = 0;
     while ((code = getopt_long(argc, argv, letters, names, NULL)) != -1) {
@@ -288,8 +285,6 @@ static void parse_all(const opt_table *t, int argc, char **argv)
             refuse(t, code, argv[optind - 1]);
         apply(t, row);
     }
-    free(names);
-    free(letters);
 }
 
 /* The CPUs that this process may run on. */
@@ -352,7 +347,6 @@ void opt_parse(opt *o, const opt_program *program, int argc, char **argv)
     *o = (opt){.format = -1};
     make_table(&t, program, o);
     parse_all(&t, argc, argv);
-    free(t.row);
     say_how_much(o->quiet, o->verbose);
     settle(o, program, argv + optind);
 }

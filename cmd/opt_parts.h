@@ -9,9 +9,11 @@ void say_start(const char *program);
 void say_how_much(bool quiet, bool verbose);
 
 /* A program's rows and the shared ones that it asked for. */
+enum { OPT_MAX_ROWS = 192 };
+
 typedef struct {
     const opt_program *program;
-    opt_row *row;
+    opt_row row[OPT_MAX_ROWS];
     size_t rows;
 } opt_table;
 

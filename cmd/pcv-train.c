@@ -296,7 +296,7 @@ static int run(job *j)
 int main(int argc, char **argv)
 {
     job j = { .loss = (double)NAN, .accuracy = (double)NAN };
-    int status, ended;
+    int status = 0, ended;
 
     j.started = progress_clock();
     j.trainer = pcv_trainer_new();
@@ -304,14 +304,14 @@ int main(int argc, char **argv)
         opt_fatal_pcv();
     parse(&j, argc, argv);
     apply_settings(&j);
-    if (j.print_config)
+    if (j.print_config) {
         settings_print(j.trainer, stdout);
-    if (j.print_config)
-        return opt_finish(0);
-    check(&j);
-    if (j.o.verbose)
-        settings_print(j.trainer, stderr);
-    status = run(&j);
+    } else {
+        check(&j);
+        if (j.o.verbose)
+            settings_print(j.trainer, stderr);
+        status = run(&j);
+    }
     pcv_trainer_free(j.trainer);
     free(j.given);
     status = opt_finish(status);

@@ -273,7 +273,7 @@ static void settings_json(const pcv_model *m, pcv_bytes *b)
 
     json_open(b, "settings", '{');
     for (size_t i = 0; (set = pcv_setting_at(i)) != NULL; i++) {
-        char *text = pcv_model_setting(m, set->name);
+        char *text = words_copy(m, set->name);
 
         if (text)
             json_guess(b, set->name, text);

@@ -1,6 +1,7 @@
 /* words.c - a model in words: what it takes, is and gives, from its settings.
  * Each function adds one line without its end. */
 #include "look.h"
+#include "opt.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,9 +9,19 @@
 
 /* ---- settings ----------------------------------------------------------- */
 
-words words_setting(const pcv_model *m, const char *name)
+/* Memory that is out must not pass for a setting that is not there. */
+char *words_copy(const pcv_model *m, const char *name)
 {
     char *text = pcv_model_setting(m, name);
+
+    if (!text && pcv_error_code())
+        opt_fatal_pcv();
+    return text;
+}
+
+words words_setting(const pcv_model *m, const char *name)
+{
+    char *text = words_copy(m, name);
     words w = { "" };
 
     if (text)
@@ -126,7 +137,7 @@ static long content(const pcv_model *m, pcv_bytes *b)
         what = "projected", n = project;
     if (!strcmp(what, "embedding") || !strcmp(what, "projected"))
         pcv_bytes_printf(b, "%ld %s", n, what);
-    else
+    else if (n > 0)
         pcv_bytes_printf(b, "%ld %s%s", n, what, plural(n));
     return n;
 }
@@ -147,6 +158,8 @@ static void resolution(const pcv_model *m, pcv_bytes *b)
 static void positions(const pcv_model *m, long channels, pcv_bytes *b)
 {
     words kind = words_setting(m, "position");
+    bool first = b->len > 0 && b->data[b->len - 1] == '(';
+    const char *plus = first ? "" : " + ";
 
     if (is(m, "position", "none"))
         pcv_bytes_printf(b, "; no positions");
@@ -155,9 +168,9 @@ static void positions(const pcv_model *m, long channels, pcv_bytes *b)
                                       ? " + learned positions, added"
                                       : "; no positions");
     else if (is(m, "position", "learned"))
-        pcv_bytes_printf(b, " + %ld learned positions", channels);
+        pcv_bytes_printf(b, "%s%ld learned positions", plus, channels);
     else {
-        pcv_bytes_printf(b, " + %ld %s: %ld band%s", channels,
+        pcv_bytes_printf(b, "%s%ld %s: %ld band%s", plus, channels,
                          !strcmp(kind.text, "nerf") ? "NeRF" : "Fourier",
                          number(m, "bands"), plural(number(m, "bands")));
         if (!strcmp(kind.text, "fourier"))
@@ -250,8 +263,11 @@ static void picture(const pcv_model *m, pcv_bytes *b)
 static void sound(const pcv_model *m, pcv_bytes *b)
 {
     long samples = number(m, "samples");
+    words level = words_setting(m, "level");
 
     pcv_bytes_printf(b, "mono, %ld Hz", number(m, "rate"));
+    if (strtod(level.text, NULL) > 0)
+        pcv_bytes_printf(b, ", scaled to an RMS of %s", level.text);
     if (samples)
         pcv_bytes_printf(b, ", padded or cut to %ld samples", samples);
 }

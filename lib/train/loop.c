@@ -33,6 +33,8 @@ typedef struct {
     uint64_t started_at;
 } run;
 
+static const double none = (double)NAN;    /* a figure that there is not */
+
 static double seconds(void)
 {
     struct timespec t;
@@ -126,7 +128,7 @@ static int open_run(run *r)
 {
     pcv_training *t = r->t;
 
-    r->state.best = -INFINITY;
+    r->state.best = -(double)INFINITY;
     if (pcv_splits_open(&r->splits, &t->spec, &t->run, t->data, t->val) < 0 ||
         make_settings(r) < 0 || open_net(r) < 0 || open_steps(r) < 0 ||
         open_target(r) < 0 || make_directory(t->dir) < 0)
@@ -210,7 +212,7 @@ static int tell(run *r, const char *event, double loss, double accuracy,
     int answer;
 
     e.seconds_left = speed > 0 ? (double)(r->steps - r->state.step) *
-                                     (double)r->batch / speed : (double)NAN;
+                                     (double)r->batch / speed : none;
     event_json(r, &e, &json);
     e.json = json.data ? json.data : "";
     answer = r->t->watch ? r->t->watch(r->t->arg, &e) : PCV_WATCH_GO_ON;
@@ -225,7 +227,7 @@ static int save_checkpoint(run *r)
     if (pcv_checkpoint_save(r->t->dir, &r->net, &r->moments, &r->state,
                             r->settings.data) < 0)
         return -1;
-    tell(r, "checkpoint", NAN, NAN, NULL);
+    tell(r, "checkpoint", none, none, NULL);
     return 0;
 }
 
@@ -276,13 +278,18 @@ static int broken(const run *r, double loss)
 {
     const pcv_params *p = &r->net.params;
 
-    for (int i = 0; i < p->count; i++)
-        for (size_t k = 0; k < p->param[i]->count; k++)
-            if (!isfinite(p->param[i]->g[k]))
-                return pcv_fail(EX_DATAERR, "step %" PRIu64 ": loss %g, and the "
-                                "gradient of %s is not finite; the last "
-                                "checkpoint is good: lower the learning rate",
-                                r->state.step + 1, loss, p->param[i]->name);
+    for (int i = 0; i < p->count; i++) {
+        const pcv_param *q = p->param[i];
+        double square = 0;
+
+        for (size_t k = 0; k < q->count; k++)
+            square += (double)q->g[k] * (double)q->g[k];
+        if (!isfinite(square))
+            return pcv_fail(EX_DATAERR, "step %" PRIu64 ": loss %g, and the "
+                            "gradient of %s is not finite; the last "
+                            "checkpoint is good: lower the learning rate",
+                            r->state.step + 1, loss, q->name);
+    }
     return pcv_fail(EX_DATAERR, "step %" PRIu64 ": loss %g", r->state.step + 1,
                     loss);
 }
@@ -354,7 +361,7 @@ static int after_step(run *r)
     const pcv_run_spec *s = &r->t->run;
     bool classify = r->t->spec.task == PCV_CLASSIFY;
     int answer = tell(r, "step", r->state.loss_sum / r->state.seen_sum,
-                      classify ? r->state.right_sum / r->state.seen_sum : (double)NAN,
+                      classify ? r->state.right_sum / r->state.seen_sum : none,
                       NULL);
 
     if (due(r, 0))
@@ -379,9 +386,9 @@ static int train(run *r)
     r->started = seconds();
     r->started_at = r->state.step;
     if (r->t->resume)
-        tell(r, "resume", NAN, NAN, NULL);
+        tell(r, "resume", none, none, NULL);
     else
-        tell(r, "start", NAN, NAN, NULL);
+        tell(r, "start", none, none, NULL);
     while (result == 0 && r->state.step < r->steps) {
         result = step(r);
         if (result == 0)
@@ -393,7 +400,7 @@ static int train(run *r)
         return -1;
     if (model_missing(r) && pcv_net_save(&r->net, r->t->dir) < 0)
         return -1;
-    tell(r, "stop", NAN, NAN, result ? "asked to" : "done");
+    tell(r, "stop", none, none, result ? "asked to" : "done");
     return result;
 }
 

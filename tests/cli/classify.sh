@@ -1,5 +1,5 @@
-#!/usr/bin/env bash
 # classify.sh - pcv-classify: what it answers, in each of its formats.
+# shellcheck shell=bash
 # shellcheck disable=SC2016     # programs of awk
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,5 @@
-#!/usr/bin/env bash
 # decode.sh - pcv-decode: from latents, and from inputs, to answers.
+# shellcheck shell=bash
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 tab=$(printf '\t')

@@ -1,5 +1,5 @@
-#!/usr/bin/env bash
 # encode.sh - pcv-encode: streams, arrays, files of tensors, JSON.
+# shellcheck shell=bash
 # shellcheck disable=SC2016     # programs of awk
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,6 +1,6 @@
-#!/usr/bin/env bash
 # failures.sh - what can happen to an output: full disks, closed pipes, closed
 # descriptors, files that cannot be made, signals.
+# shellcheck shell=bash
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

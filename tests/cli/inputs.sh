@@ -1,6 +1,6 @@
-#!/usr/bin/env bash
 # inputs.sh - where inputs come from: operands, lists, directories, standard
 # input; names of all kinds; limits.
+# shellcheck shell=bash
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 tab=$(printf '\t')

@@ -1,6 +1,6 @@
-#!/usr/bin/env bash
 # live.sh - a list may be a live pipe: every line is answered before the next
 # one is there.
+# shellcheck shell=bash
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

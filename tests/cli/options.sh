@@ -1,5 +1,5 @@
-#!/usr/bin/env bash
 # options.sh - what all programs do alike with their command lines.
+# shellcheck shell=bash
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

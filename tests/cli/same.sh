@@ -1,6 +1,6 @@
-#!/usr/bin/env bash
 # same.sh - standard output is the same bytes for every number of threads and
 # of inputs in memory, and whatever is said beside it.
+# shellcheck shell=bash
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
