@@ -94,7 +94,7 @@ static opt_row setting_row(job *j, size_t i)
     pcv_bytes_printf(&help, "%s", s->help);
     if (value && *value)
         pcv_bytes_printf(&help, " (%s)", value);
-    if (help.failed)
+    if (help.failed || pcv_error_code())
         opt_fatal_memory();
     free(value);
     return (opt_row){ 0, s->name, s->values, help.data, set_later, j };

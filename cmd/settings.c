@@ -119,6 +119,8 @@ void settings_print(const pcv_trainer *t, FILE *out)
     for (size_t i = 0; (s = pcv_setting_at(i)) != NULL; i++) {
         char *value = pcv_trainer_get(t, s->name);
 
+        if (!value && pcv_error_code())
+            opt_fatal_pcv();
         fprintf(out, "%s = %s\n", s->name, value ? value : "");
         free(value);
     }

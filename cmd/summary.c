@@ -203,7 +203,8 @@ static void blocks_text(const totals *t, pcv_bytes *b)
 
         look_thousands(&count, p->elements);
         row(b, i ? "" : "parameters");
-        pcv_bytes_printf(b, "%13s  ", count.failed ? "?" : count.data);
+        pcv_bytes_printf(b, "%13s  ", count.failed ? "" : count.data);
+        b->failed |= count.failed;
         pcv_bytes_free(&count);
         if (p->name)
             pcv_bytes_escape(b, p->name);
@@ -223,8 +224,11 @@ static void metadata_text(const look_subject *s, pcv_bytes *b)
         row(b, i ? "" : "metadata");
         pcv_bytes_escape(b, pcv_weights_meta_key(s->weights, i));
         pcv_bytes_printf(b, " = ");
-        pcv_bytes_escape(b, line ? line : "");
-        pcv_bytes_printf(b, "%s\n", line && value[strlen(line)] ? " ..." : "");
+        b->failed |= !line;
+        if (line) {
+            pcv_bytes_escape(b, line);
+            pcv_bytes_printf(b, "%s\n", value[strlen(line)] ? " ..." : "");
+        }
         free(line);
     }
 }
@@ -260,7 +264,7 @@ int summary_text(const look_subject *s, const look_options *o, pcv_bytes *b)
         check_text(&t, b);
         status = (int)t.tensors;
     }
-    b->failed |= t.parts.failed;
+    b->failed |= t.parts.failed || t.bad_name.failed;
     free_totals(&t);
     return status;
 }

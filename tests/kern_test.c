@@ -168,6 +168,7 @@ static void check_norm_back(const pcv_rows *k, int n)
 {
     real *x = normal(n, 8, 3), *g = normal(n, 9, 1), *dy = normal(n, 10, 1);
     real *dx = normal(n, 11, 1), *was = copy(dx, n), stats[2];
+    real *g0 = copy(g, n);
     double mean, rstd, st = 0, sx = 0, tol = HELP_TOL(4e-6, 1e-14);
 
     naive_stats(x, n, &mean, &rstd);
@@ -184,7 +185,13 @@ static void check_norm_back(const pcv_rows *k, int n)
         near(dx[i], (double)was[i] + rstd * ((double)dy[i] * (double)g[i] - st -
                                              ((double)x[i] - mean) * rstd * sx),
              tol * (1 + rstd), "norm_back", n, i);
+    k->norm_sums(x, n, stats, dy, g, dx);
+    for (int i = 0; i < n; i++)
+        near(g[i], (double)g0[i] +
+                       (double)dy[i] * (((double)x[i] - mean) * rstd),
+             10 * tol, "norm_sums", n, i);
     free3(x, g, dy);
+    pcv_free(g0);
     pcv_free(dx);
     pcv_free(was);
 }

@@ -86,6 +86,54 @@ static void test_fingerprint(void **state)
     pcv_net_free(&c);
 }
 
+/* ---- the plan ------------------------------------------------------------ */
+
+#define THREE "outputs=2 blocks=3 cross-attends=3 layers=1 "
+
+/* Which weights each use in the plan has. */
+static void test_sharing(void **state)
+{
+    static const char *const plan[][2] = {
+        { THREE, "cross_attention self_attends.0 cross_attention_1 "
+          "self_attends.0 cross_attention_1 self_attends.0 " },
+        { THREE "share-first-cross=yes", "cross_attention self_attends.0 "
+          "cross_attention self_attends.0 cross_attention self_attends.0 " },
+        { THREE "share-cross=no", "cross_attention self_attends.0 "
+          "cross_attention_1 self_attends.0 cross_attention_2 "
+          "self_attends.0 " },
+        { THREE "share-first-block=no", "cross_attention self_attends.0 "
+          "cross_attention_1 self_attends_1.0 cross_attention_1 "
+          "self_attends_1.0 " },
+        { THREE "share-first-block=no share-blocks=no", "cross_attention "
+          "self_attends.0 cross_attention_1 self_attends_1.0 "
+          "cross_attention_1 self_attends_2.0 " },
+        { "outputs=2 blocks=2 layers=2", "cross_attention self_attends.0 "
+          "self_attends.1 self_attends.0 self_attends.1 " },
+        { "outputs=2 blocks=2 layers=0", "cross_attention " },
+    };
+    const char *before = "perceiver.encoder.", *after = ".attention.self";
+
+    (void)state;
+    for (size_t i = 0; i < PCV_LEN(plan); i++) {
+        pcv_buf b = {0};
+        pcv_spec spec;
+        pcv_net n;
+
+        model_spec(&spec, plan[i][0]);
+        build(&n, &spec);
+        for (int k = 0; k < n.uses; k++) {
+            const char *name = n.use[k].block->query.w->name + strlen(before);
+
+            pcv_buf_add(&b, name, (size_t)(strstr(name, after) - name));
+            pcv_buf_puts(&b, " ");
+            assert_int_equal(n.use[k].input, *name == 'c');
+        }
+        assert_string_equal(b.data, plan[i][1]);
+        pcv_buf_free(&b);
+        pcv_net_free(&n);
+    }
+}
+
 /* ---- config.json --------------------------------------------------------- */
 
 /* No field is at its default here; all of them fit together. */
@@ -507,6 +555,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_weights),
         TEST(test_fingerprint),
+        TEST(test_sharing),
         TEST(test_fields),
         TEST(test_more_values),
         TEST(test_labels),

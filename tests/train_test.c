@@ -352,6 +352,9 @@ typedef struct {
     uint64_t last;
 } watcher;
 
+/* Reported at each step by the runs since it was cleared. */
+static double reported[32][2];
+
 static int watch(void *arg, const pcv_event *e)
 {
     watcher *w = arg;
@@ -374,6 +377,10 @@ static int watch(void *arg, const pcv_event *e)
         return PCV_WATCH_GO_ON;
     w->steps++;
     w->loss = e->loss;
+    if (e->step < PCV_LEN(reported)) {
+        reported[e->step][0] = e->loss;
+        reported[e->step][1] = e->rate;
+    }
     if (e->step == w->stop)
         return PCV_WATCH_STOP;
     return e->step == w->save ? PCV_WATCH_SAVE : PCV_WATCH_GO_ON;
@@ -460,10 +467,15 @@ static void test_resume(void **state)
     for (size_t i = 0; i < PCV_LEN(runs); i++) {
         const run_case *c = &runs[i];
 
+        double whole[32][2];
+
         train_well(c, "whole", false, 0);
+        memcpy(whole, reported, sizeof whole);
+        memset(reported, 0, sizeof reported);
         train_well(c, "halves", false, 5);
         train_well(c, "halves", true, 0);
         same_run("whole", "halves", c->name);
+        assert_memory_equal(whole, reported, sizeof whole);
         train_well(c, "pieces", false, 1);
         for (uint64_t stop = 3; stop <= 8; stop += stop == 3 ? 1 : 4)
             train_well(c, "pieces", true, stop);

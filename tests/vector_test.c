@@ -157,7 +157,7 @@ static void test_core(void **state)
     close_model(&m);
 }
 
-/* ---- 2: masked language model --------------------------------------------- */
+/* ---- 2: masked language model -------------------------------------------- */
 
 /* Not a model of ours, but made of our blocks: learned queries without a
  * residual, and the embedding, transposed, instead of a final layer. */
@@ -269,7 +269,7 @@ static void test_language(void **state)
     pcv_params_free(&l.params);
 }
 
-/* ---- 3 and 4: classifiers ------------------------------------------------- */
+/* ---- 3 and 4: classifiers ------------------------------------------------ */
 
 static void test_fourier(void **state)
 {

@@ -16,7 +16,7 @@ void pcv_json_close(pcv_json *document);            /* NULL ok */
 
 typedef enum { PCV_JNULL, PCV_JBOOL, PCV_JINT, PCV_JREAL, PCV_JSTRING,
                PCV_JARRAY, PCV_JOBJECT } pcv_json_type;
-pcv_json_type pcv_json_kind(const pcv_json *v);     /* NULL: PCV_JNULL */
+pcv_json_type pcv_json_kind(const pcv_json *v);     /* NULL: null */
 const pcv_json *pcv_json_get(const pcv_json *object, const char *key); /* NULL */
 const pcv_json *pcv_json_at(const pcv_json *array, size_t i);          /* NULL */
 size_t pcv_json_count(const pcv_json *v);   /* members of array or object */

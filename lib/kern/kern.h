@@ -81,6 +81,9 @@ typedef struct {
     /* dx += the gradient through the norm of one row */
     void (*norm_back)(const real *x, int n, const real *g, const real *stats,
                       const real *dy, real *dx);
+    /* dg += dy (x - mean) rstd, db += dy: one row's share */
+    void (*norm_sums)(const real *x, int n, const real *stats, const real *dy,
+                      real *dg, real *db);
     void (*gelu)(const real *x, int n, real *y);            /* erf form */
     void (*gelu_back)(const real *x, int n, const real *dy,
                       real *dx /* = , not += */);

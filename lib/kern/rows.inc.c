@@ -183,6 +183,19 @@ static void rows_norm_back(const real *x, int n, const real *g,
         dx[i] += rstd * (dy[i] * g[i] - st - (x[i] - mean) * rstd * sx);
 }
 
+static void rows_norm_sums(const real *x, int n, const real *stats,
+                           const real *dy, real *restrict dg,
+                           real *restrict db)
+{
+    real mean = stats[0], rstd = stats[1];
+
+    SIMD
+    for (int i = 0; i < n; i++) {
+        dg[i] += dy[i] * ((x[i] - mean) * rstd);
+        db[i] += dy[i];
+    }
+}
+
 /* ---- activations ------------------------------------------------------- */
 
 static void rows_gelu(const real *x, int n, real *y)
@@ -439,7 +452,7 @@ static void rows_grid_stats(const real *content, size_t plane, int c, int n,
 extern const pcv_rows ROWS_TABLE;
 const pcv_rows ROWS_TABLE = {
     ROWS_NAME, rows_max, rows_exp_sum, rows_scale, rows_axpy, rows_add,
-    rows_dot, rows_norm, rows_norm_back, rows_gelu, rows_gelu_back,
+    rows_dot, rows_norm, rows_norm_back, rows_norm_sums, rows_gelu, rows_gelu_back,
     rows_gelu_tanh, rows_gelu_tanh_back, rows_soft_back, rows_adam,
     rows_grid_score, rows_grid_weigh, rows_grid_back, rows_outer_add,
     rows_outer_sum, rows_grid_stats,

@@ -141,6 +141,22 @@ static void add(real *y, const real *x, size_t n)
     pcv_parallel((int)((n + CHUNK - 1) / CHUNK), add_chunk, &j);
 }
 
+static void zero_chunk(void *arg, int i)
+{
+    const add_job *j = arg;
+    size_t at = (size_t)i * CHUNK;
+
+    memset(j->y + at, 0,
+           (j->n - at < CHUNK ? j->n - at : CHUNK) * sizeof *j->y);
+}
+
+static void zero(real *y, int rows, int n)
+{
+    add_job j = { y, NULL, (size_t)rows * (size_t)n };
+
+    pcv_parallel((int)((j.n + CHUNK - 1) / CHUNK), zero_chunk, &j);
+}
+
 void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
                        int n, int form, const pcv_pass *pass, int use,
                        const real *x, real *y, pcv_block_record *rec,
@@ -200,11 +216,6 @@ size_t pcv_block_scratch(const pcv_block *b, const pcv_tokens *t, int items,
     if (backward)
         gradients_layout(b, items * n, &a, &g);
     return a.peak + attend_bytes;
-}
-
-static void zero(real *x, int rows, int n)
-{
-    memset(x, 0, (size_t)rows * (size_t)n * sizeof *x);
 }
 
 /* From dz to dm, the gradient of the normalised input. */

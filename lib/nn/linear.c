@@ -59,9 +59,11 @@ static void column_sum(void *arg, int i)
     const columns *c = arg;
     int at = i * COLUMNS, n = at + COLUMNS < c->n ? COLUMNS : c->n - at;
     const pcv_rows *k = pcv_rows_get();
+    real sum[COLUMNS] = {0};    /* neighbours belong to other threads */
 
     for (int r = 0; r < c->rows; r++)
-        k->add(c->db + at, c->dy + (size_t)r * (size_t)c->n + at, n);
+        k->add(sum, c->dy + (size_t)r * (size_t)c->n + at, n);
+    k->add(c->db + at, sum, n);
 }
 
 void pcv_column_sums(const real *dy, int rows, int n, real *db)

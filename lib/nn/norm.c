@@ -21,7 +21,7 @@ typedef struct {
     int rows;
 } norm_job;
 
-enum { NORM_ROWS = 64, NORM_COLUMNS = 32 };
+enum { NORM_ROWS = 64, NORM_COLUMNS = 64 };
 
 static void forward_rows(void *arg, int i)
 {
@@ -58,24 +58,24 @@ static void backward_rows(void *arg, int i)
     }
 }
 
-/* dg and db of a few columns, summed over all rows by one thread. */
+/* dg and db of a few columns, summed over all rows by one thread; in memory of
+ * its own, since neighbouring columns belong to other threads. */
 static void backward_columns(void *arg, int i)
 {
     const norm_job *j = arg;
+    const pcv_rows *k = pcv_rows_get();
     int n = j->l->n, at = i * NORM_COLUMNS;
-    int end = at + NORM_COLUMNS < n ? at + NORM_COLUMNS : n;
-    real *dg = j->l->g->g, *db = j->l->b->g;
+    int count = at + NORM_COLUMNS < n ? NORM_COLUMNS : n - at;
+    real dg[NORM_COLUMNS] = {0}, db[NORM_COLUMNS] = {0};
 
     for (int r = 0; r < j->rows; r++) {
-        const real *x = j->x + (size_t)r * (size_t)n;
-        const real *dy = j->dy + (size_t)r * (size_t)n;
-        real mean = j->stats[2 * (size_t)r], rstd = j->stats[2 * (size_t)r + 1];
+        size_t o = (size_t)r * (size_t)n + (size_t)at;
 
-        for (int k = at; k < end; k++) {
-            dg[k] += dy[k] * ((x[k] - mean) * rstd);
-            db[k] += dy[k];
-        }
+        k->norm_sums(j->x + o, count, j->stats + 2 * (size_t)r, j->dy + o, dg,
+                     db);
     }
+    k->add(j->l->g->g + at, dg, count);
+    k->add(j->l->b->g + at, db, count);
 }
 
 void pcv_norm_backward(const pcv_norm *l, const real *x, const real *stats,

@@ -59,6 +59,20 @@ else
     done
 fi
 
+# ---- the reader of pcv-formats(5)
+if command -v mandoc >/dev/null &&
+    python3 -c 'import numpy' >/dev/null 2>&1; then
+    mandoc -T ascii "$root/man/pcv-formats.5" | col -bx |
+        sed -n '/^ *import json/,/for k, t in h.items()})*$/p
+                /^ *for meta/,/mean())$/p' | sed 's/^ \{11\}//' >reader.py
+    check 'Python reads a stream' test "$(
+        encode pics/1.pgm bad pics/2.pgm 2>/dev/null |
+            python3 reader.py | cut -d' ' -f1 | tr '\n' ' ')" = \
+        'pics/1.pgm pics/2.pgm '
+else
+    skip 'Python reads a stream' 'no mandoc or no NumPy'
+fi
+
 # ---- where it goes
 encode -o x.sts pics/1.pgm
 check '-o x.sts' cmp x.sts one.sts
