@@ -466,9 +466,9 @@ static void test_resume(void **state)
     put_data();
     for (size_t i = 0; i < PCV_LEN(runs); i++) {
         const run_case *c = &runs[i];
-
         double whole[32][2];
 
+        memset(reported, 0, sizeof reported);
         train_well(c, "whole", false, 0);
         memcpy(whole, reported, sizeof whole);
         memset(reported, 0, sizeof reported);

@@ -162,17 +162,18 @@ static int plan(pcv_session *s, int items)
     s->x = pcv_alloc((size_t)n->uses + 1, sizeof *s->x);
     s->record = pcv_alloc((size_t)n->uses, sizeof *s->record);
     if (!s->x || !s->record)
-        return -1;
+        goto fail;
     s->uses_form = form_of(s);
     pcv_rows_bind(&s->latents, NULL, NULL, items, n->spec.latents, n->spec.d);
     layout(s, &count);
     if (pcv_arena_open(&s->arena, count.peak) < 0 ||
-        pcv_arena_open(&s->scratch, scratch_need(s)) < 0) {
-        drop_memory(s);
-        return -1;
-    }
+        pcv_arena_open(&s->scratch, scratch_need(s)) < 0)
+        goto fail;
     layout(s, &s->arena);
     return 0;
+fail:
+    drop_memory(s);             /* or the next bind would take it for planned */
+    return -1;
 }
 
 /* Scratch depends on the lengths of the axes, not on their product alone. */

@@ -153,7 +153,8 @@ if script -qec true /dev/null >/dev/null 2>&1; then
             </dev/null
     }
     terminal LC_ALL=C.UTF-8 "$inspect --show=a four.st" >typed
-    check '--show: colour on a terminal' grep -q "$(printf '\033\\[38;5;')" typed
+    check '--show: colour on a terminal' \
+        grep -q "$(printf '\033\\[38;5;')" typed
     check '--show: the scale' grep -q '2 x 2, blue to red -4 to 4' typed
     terminal LC_ALL=C.UTF-8 NO_COLOR=1 "$inspect --show=a four.st" >typed
     check '--show: NO_COLOR' test "$(grep -c "$(printf '\033')" typed)" -eq 0
