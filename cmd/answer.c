@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- ranking ------------------------------------------------------------- */
+/* ---- ranking --------------------------------------------------------- */
 
 typedef struct {
     float logit;
@@ -52,7 +52,7 @@ static const char *label_of(const answer_style *s, size_t index)
     return s->label ? s->label[index] : pcv_model_label(s->model, index);
 }
 
-/* ---- tab-separated fields ------------------------------------------------ */
+/* ---- tab-separated fields -------------------------------------------- */
 
 void answer_tsv_header(pcv_bytes *b, bool logits)
 {
@@ -99,7 +99,7 @@ void answer_tsv_error(pcv_bytes *b, const char *name, const char *what)
     pcv_bytes_add(b, "\n", 1);
 }
 
-/* ---- JSON ---------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------ */
 
 static void json_begin(pcv_bytes *b, const char *name, size_t index, bool ok)
 {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- latents to outputs -------------------------------------------------- */
+/* ---- latents to outputs ---------------------------------------------- */
 
 static pcv_values *outputs(const decode_run *r, pcv_worker *w,
                            const latents_item *item)
@@ -65,7 +65,7 @@ static int add_answer(const decode_run *r, const latents_item *item,
     }
 }
 
-/* ---- the job of the pump ------------------------------------------------- */
+/* ---- the job of the pump --------------------------------------------- */
 
 static int work(void *ctx, pcv_worker *w, void *source, pcv_bytes *out)
 {

@@ -17,7 +17,7 @@
 static const char *const kinds[] = {"latents", "input"};
 static const char *const pools[] = {"none", "mean", "max", "first"};
 
-/* ---- metadata ------------------------------------------------------------ */
+/* ---- metadata -------------------------------------------------------- */
 
 enum { MAX_KEYS = 10 };
 
@@ -99,7 +99,7 @@ static void add_input(metadata *d, const encode_run *r, const pcv_entry *e)
     pcv_values_free(v);
 }
 
-/* ---- arrays -------------------------------------------------------------- */
+/* ---- arrays ---------------------------------------------------------- */
 
 /* One row of the rows, in double: the sum of many floats. */
 static float pooled(const pcv_values *v, size_t column, int pool)
@@ -126,7 +126,7 @@ static void pool_rows(pcv_values *v, int pool)
     v->count = v->dim[0] = v->dim[1];
 }
 
-/* ---- the job of the pump ------------------------------------------------- */
+/* ---- the job of the pump --------------------------------------------- */
 
 static void write_sts(const encode_run *r, const pcv_entry *e,
                       const pcv_values *v, pcv_bytes *out)
@@ -231,7 +231,7 @@ pump_job encode_job(encode_run *r)
     return (pump_job){.ctx = r, .work = work, .fail = fail, .emit = emit};
 }
 
-/* ---- what follows the last input ----------------------------------------- */
+/* ---- what follows the last input ------------------------------------- */
 
 int encode_end(encode_run *r, const pump_totals *t)
 {

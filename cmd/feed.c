@@ -25,7 +25,7 @@ void pump_share_threads(pump_job *job, const opt *o, bool alone)
         opt_fatal_pcv();
 }
 
-/* ---- the items of a stream ----------------------------------------------- */
+/* ---- the items of a stream ------------------------------------------- */
 
 static int next_entry(void *source, void **item)
 {
@@ -58,7 +58,7 @@ void pump_from_stream(pump_job *job, pcv_stream *s, const pcv_model *m,
                        !opt_is_directory(o->in.path[0]));
 }
 
-/* ---- the sum ------------------------------------------------------------- */
+/* ---- the sum --------------------------------------------------------- */
 
 /* Memory, reading and writing (71, 73, 74) outweigh that others succeeded;
  * bad data does not. */

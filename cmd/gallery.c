@@ -52,7 +52,7 @@ void gallery_open(gallery *g)
                   strerror(errno));
 }
 
-/* ---- names --------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------- */
 
 static void numbered_path(const gallery *g, size_t index, pcv_bytes *path)
 {
@@ -134,7 +134,7 @@ static void new_path(gallery *g, const char *name, size_t index,
     pcv_bytes_free(&more);
 }
 
-/* ---- writing ------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------- */
 
 /* That one file cannot be made is the item's failure; that nothing can be
  * written any more ends the run. */

@@ -7,7 +7,7 @@
 #define WIDTH 79
 #define COLUMN 30       /* where the text of an option begins */
 
-/* ---- --help -------------------------------------------------------------- */
+/* ---- --help ---------------------------------------------------------- */
 
 /* Words from column `at` on, at the end of a line as much as fits. */
 static void print_words(const char *text, int at)
@@ -77,7 +77,7 @@ void opt_version(const opt_table *t)
            n && build[n - 1] != '\n' ? "\n" : "");
 }
 
-/* ---- the option that was meant ------------------------------------------- */
+/* ---- the option that was meant --------------------------------------- */
 
 #define LONGEST 32
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- items --------------------------------------------------------------- */
+/* ---- items ----------------------------------------------------------- */
 
 char *latents_copy(const char *text)
 {
@@ -47,7 +47,7 @@ const char *latents_name(const void *item)
     return ((const latents_item *)item)->name;
 }
 
-/* ---- what several items come from ---------------------------------------- */
+/* ---- what several items come from ------------------------------------ */
 
 latents_origin *latents_origin_new(const char *name)
 {
@@ -101,7 +101,7 @@ int latents_load(const latents_item *item)
     return pcv_entry_load(item->from->inputs, item->entry);
 }
 
-/* ---- names --------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------- */
 
 /* 1, with the next name in l->name; 0 at the end; -1 or a status. */
 static int next_listed(latents *l)
@@ -152,7 +152,7 @@ static int open_name(latents *l, latents_item **item)
     }
 }
 
-/* ---- all of them --------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------- */
 
 int latents_next(void *source, void **item)
 {

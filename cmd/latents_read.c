@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- a stream ------------------------------------------------------------ */
+/* ---- a stream -------------------------------------------------------- */
 
 void latents_close_stream(latents *l)
 {
@@ -112,7 +112,7 @@ int latents_open_stream(latents *l, latents_item **item)
     return l->stream ? 0 : -1;
 }
 
-/* ---- an array ------------------------------------------------------------ */
+/* ---- an array -------------------------------------------------------- */
 
 static pcv_values view_row(const pcv_values *array, size_t row)
 {
@@ -211,7 +211,7 @@ int latents_open_tensors(latents *l, latents_item **item)
     return 1;
 }
 
-/* ---- inputs -------------------------------------------------------------- */
+/* ---- inputs ---------------------------------------------------------- */
 
 int latents_open_inputs(latents *l)
 {

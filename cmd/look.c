@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* ---- opening ------------------------------------------------------------ */
+/* ---- opening --------------------------------------------------------- */
 
 static bool is_directory(const char *name)
 {
@@ -52,7 +52,7 @@ void look_close(look_subject *s)
     s->model = NULL;
 }
 
-/* ---- tensors ------------------------------------------------------------ */
+/* ---- tensors --------------------------------------------------------- */
 
 int look_tensor(const look_subject *s, const look_options *o, size_t i,
                 pcv_tensor_info *t)
@@ -88,7 +88,7 @@ int look_find(const look_subject *s, const char *name, size_t *index)
     return found > 1 ? 2 : (int)found;
 }
 
-/* ---- numbers for people ------------------------------------------------- */
+/* ---- numbers for people ---------------------------------------------- */
 
 void look_shape(pcv_bytes *b, const pcv_tensor_info *t)
 {
@@ -120,7 +120,7 @@ void look_units(pcv_bytes *b, double v, const char *unit)
     pcv_bytes_printf(b, "%.3g %s%s", v, prefix[k], unit);
 }
 
-/* ---- the reader --------------------------------------------------------- */
+/* ---- the reader ------------------------------------------------------ */
 
 bool look_unicode(void)
 {

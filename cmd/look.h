@@ -22,7 +22,7 @@ typedef struct {
     bool column;                /* tables begin with a column `file` */
 } look_options;
 
-/* ---- look.c ------------------------------------------------------------- */
+/* ---- look.c ---------------------------------------------------------- */
 
 /* A directory, a file of tensors, or the name of a model (NULL: the default
  * one); as_model: a directory has to be a model.  0 or -1 with pcv_error. */
@@ -45,7 +45,7 @@ void look_units(pcv_bytes *b, double v, const char *unit);
 /* Does the terminal, or whatever reads the text, take UTF-8? */
 bool look_unicode(void);
 
-/* ---- table.c: one line for each tensor ---------------------------------- */
+/* ---- table.c: one line for each tensor ------------------------------- */
 
 void table_head(const look_options *o, pcv_bytes *b);
 /* Adds the lines; how many, or -1. */
@@ -53,7 +53,7 @@ int table_text(const look_subject *s, const look_options *o, pcv_bytes *b);
 /* "tensors":[..] of the object that is open. */
 int table_json(const look_subject *s, const look_options *o, pcv_bytes *b);
 
-/* ---- summary.c, words.c: a screen of facts ------------------------------ */
+/* ---- summary.c, words.c: a screen of facts --------------------------- */
 
 int summary_text(const look_subject *s, const look_options *o, pcv_bytes *b);
 int summary_json(const look_subject *s, const look_options *o, pcv_bytes *b);
@@ -71,7 +71,7 @@ void words_latents(const pcv_model *m, pcv_bytes *b);
 void words_decoder(const pcv_model *m, pcv_bytes *b);
 void words_preprocess(const pcv_model *m, pcv_bytes *b);
 
-/* ---- show.c: a matrix as a picture -------------------------------------- */
+/* ---- show.c: a matrix as a picture ----------------------------------- */
 
 typedef struct {
     int columns, lines;         /* room on the terminal */

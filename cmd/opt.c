@@ -16,7 +16,7 @@
 #define MAX_BATCH 65536
 #define LONG 256        /* getopt_long's value of row i is LONG + i */
 
-/* ---- setters of shared options ------------------------------------------- */
+/* ---- setters of shared options --------------------------------------- */
 
 static void set_list(const opt_row *row, const char *value)
 {
@@ -72,7 +72,7 @@ static void set_output(const opt_row *row, const char *value)
     *(const char **)row->to = strcmp(value, "-") == 0 ? NULL : value;
 }
 
-/* ---- the table ----------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------- */
 
 enum { ALWAYS = 0, HELP = 'h', VERSION = 'V' };
 
@@ -158,7 +158,7 @@ static void make_table(opt_table *t, const opt_program *p, opt *o)
             add_row(t, o, i);
 }
 
-/* ---- getopt's view of the table ------------------------------------------ */
+/* ---- getopt's view of the table -------------------------------------- */
 
 static int argument_kind(const opt_row *row)
 {
@@ -199,7 +199,7 @@ static const opt_row *find_row(const opt_table *t, int code)
     return NULL;
 }
 
-/* ---- what can be wrong --------------------------------------------------- */
+/* ---- what can be wrong ----------------------------------------------- */
 
 static _Noreturn void refuse_ambiguous(const opt_table *t, const char *name)
 {
@@ -254,7 +254,7 @@ static _Noreturn void refuse(const opt_table *t, int code, char *word)
               opt_escaped((char[]){(char)optopt, '\0'}));
 }
 
-/* ---- parsing ------------------------------------------------------------- */
+/* ---- parsing --------------------------------------------------------- */
 
 static void apply(const opt_table *t, const opt_row *row)
 {

@@ -32,7 +32,7 @@
 
 #define OPT_LEN(a) (sizeof(a) / sizeof *(a))
 
-/* ---- options ------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------- */
 
 /* One option.  The argument is NULL when it takes none, "[N]" when it may be
  * left out, and "a|b|c" for opt_choice, which takes the choices from it.  A
@@ -105,7 +105,7 @@ void opt_need_inputs(opt *o);
 
 bool opt_is_directory(const char *path);
 
-/* ---- messages (say.c) ---------------------------------------------------- */
+/* ---- messages (say.c) ------------------------------------------------ */
 
 /* "pcv-classify: ..." on standard error, one line each.  Names of files go
  * through opt_shown. */
@@ -129,7 +129,7 @@ _Noreturn void opt_fatal_memory(void);
 const char *opt_escaped(const char *text);
 const char *opt_shown(const char *name);
 
-/* ---- exit statuses (say.c) ----------------------------------------------- */
+/* ---- exit statuses (say.c) ------------------------------------------- */
 
 enum { OPT_SOME_FAILED = 3 };
 

@@ -18,7 +18,7 @@ typedef struct {
     stack rows;                 /* of NPY */
 } run;
 
-/* ---- one input ----------------------------------------------------------- */
+/* ---- one input ------------------------------------------------------- */
 
 static void add_row(const run *r, pcv_values *logits, pcv_bytes *out)
 {
@@ -85,7 +85,7 @@ static int emit(void *ctx, const void *item, int *code, const pcv_bytes *out)
     return *code ? stack_add_nan(&r->rows) : status;
 }
 
-/* ---- the command line ---------------------------------------------------- */
+/* ---- the command line ------------------------------------------------ */
 
 static void parse(run *r, int argc, char **argv)
 {
@@ -120,7 +120,7 @@ static void parse(run *r, int argc, char **argv)
         sink_refuse_terminal(r->o.output, "scores", "--format=jsonl");
 }
 
-/* ---- all of them --------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------- */
 
 /* The raw answers of any model can be had as an array. */
 static void check_model(const run *r, const pcv_model *m)

@@ -6,7 +6,7 @@
 
 #define FORMATS "tsv|jsonl|npy|png|wav|raw"
 
-/* ---- the command line ---------------------------------------------------- */
+/* ---- the command line ------------------------------------------------ */
 
 /* The format that a name asks for by its end; -1: none. */
 static int format_of(const char *path)
@@ -58,7 +58,7 @@ static void parse(decode_run *r, int argc, char **argv)
         r->o.format = format_of(r->o.output);
 }
 
-/* ---- what goes together -------------------------------------------------- */
+/* ---- what goes together ---------------------------------------------- */
 
 /* A picture or a sound where the answers are one, else an array. */
 static int default_format(const decode_run *r)
@@ -102,7 +102,7 @@ static void check_format(const decode_run *r)
         sink_refuse_terminal(r->o.output, "answers", "--format=jsonl");
 }
 
-/* ---- all of them --------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------- */
 
 static void open_output(decode_run *r)
 {

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- the command line ---------------------------------------------------- */
+/* ---- the command line ------------------------------------------------ */
 
 /* The format that a name asks for by its end; -1: none. */
 static int format_of(const char *path)
@@ -68,7 +68,7 @@ static void parse(encode_run *r, int argc, char **argv)
     check(r);
 }
 
-/* ---- all of them --------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------- */
 
 static void open_output(sink *s, const char *path, bool force)
 {

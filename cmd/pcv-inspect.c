@@ -27,7 +27,7 @@ typedef struct {
     int worst;                  /* status of those that failed */
 } job;
 
-/* ---- options ------------------------------------------------------------ */
+/* ---- options --------------------------------------------------------- */
 
 static void set_tensors(const opt_row *row, const char *value)
 {
@@ -108,7 +108,7 @@ static void check(job *j)
     j->look.unicode = look_unicode();
 }
 
-/* ---- one operand -------------------------------------------------------- */
+/* ---- one operand ----------------------------------------------------- */
 
 static int describe(job *j, const look_subject *s, pcv_bytes *b)
 {
@@ -178,7 +178,7 @@ static int one_operand(job *j, const char *name)
     return status;
 }
 
-/* ---- all operands ------------------------------------------------------- */
+/* ---- all operands ---------------------------------------------------- */
 
 static int write_head(job *j)
 {
@@ -221,7 +221,7 @@ static int tell(job *j)
     return status ? status : verdict(j);
 }
 
-/* ---- one tensor --------------------------------------------------------- */
+/* ---- one tensor ------------------------------------------------------ */
 
 static pcv_values *find_tensor(const job *j, look_subject *s)
 {

@@ -45,7 +45,7 @@ typedef struct {
     uint64_t step;
 } job;
 
-/* ---- options ------------------------------------------------------------ */
+/* ---- options --------------------------------------------------------- */
 
 /* Settings wait until the command line is read: the options win over the
  * --config file wherever they stand. */
@@ -159,7 +159,7 @@ static void parse(job *j, int argc, char **argv)
     free_rows(row, rows);
 }
 
-/* ---- settings ----------------------------------------------------------- */
+/* ---- settings -------------------------------------------------------- */
 
 static void apply_settings(job *j)
 {
@@ -173,7 +173,7 @@ static void apply_settings(job *j)
             opt_usage("option --%s", pcv_error());
 }
 
-/* ---- before the first step ---------------------------------------------- */
+/* ---- before the first step ------------------------------------------- */
 
 static bool has(const job *j, const char *file)
 {
@@ -208,7 +208,7 @@ static void check(const job *j)
                   opt_shown(j->dir));
 }
 
-/* ---- during the run ----------------------------------------------------- */
+/* ---- during the run -------------------------------------------------- */
 
 static int answer(job *j, const pcv_progress *e)
 {
@@ -252,7 +252,7 @@ static int watch(void *arg, const pcv_progress *e)
     return answer(j, e);
 }
 
-/* ---- after it ----------------------------------------------------------- */
+/* ---- after it -------------------------------------------------------- */
 
 static void say_result(const job *j, const char *how)
 {

@@ -30,7 +30,7 @@ typedef struct {
     bool ended, halted, emitting;
 } pump;
 
-/* ---- taking -------------------------------------------------------------- */
+/* ---- taking ---------------------------------------------------------- */
 
 static bool wait_for_room(pump *p)
 {
@@ -92,7 +92,7 @@ static slot *take(pump *p)
     return s;
 }
 
-/* ---- working ------------------------------------------------------------- */
+/* ---- working --------------------------------------------------------- */
 
 /* The message behind a prefix "NAME: ", or NULL. */
 static const char *behind(const char *message, const char *name)
@@ -150,7 +150,7 @@ static void compute(const pump_job *job, pcv_worker *w, slot *s)
     item_failed(job, s);
 }
 
-/* ---- emitting ------------------------------------------------------------ */
+/* ---- emitting -------------------------------------------------------- */
 
 static int emit(const pump_job *job, slot *s)
 {
@@ -214,7 +214,7 @@ static void deliver(pump *p, slot *s)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* ---- threads ------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------- */
 
 static void *run_worker(void *arg)
 {

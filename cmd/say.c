@@ -17,7 +17,7 @@ static struct {
     bool quiet, verbose;
 } say = {"pcv", false, false};
 
-/* ---- messages ------------------------------------------------------------ */
+/* ---- messages -------------------------------------------------------- */
 
 static void line(const char *format, va_list ap)
     __attribute__((format(printf, 1, 0)));
@@ -116,7 +116,7 @@ const char *opt_shown(const char *name)
     return *name ? opt_escaped(name) : "''";
 }
 
-/* ---- beginning and end --------------------------------------------------- */
+/* ---- beginning and end ----------------------------------------------- */
 
 /* A descriptor that was closed would be taken by the next file opened, and
  * data meant for the closed one would land there.  The wrong direction makes

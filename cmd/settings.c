@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- a file ------------------------------------------------------------- */
+/* ---- a file ---------------------------------------------------------- */
 
 static _Noreturn void bad_line(const char *file, size_t line, const char *why)
 {
@@ -56,7 +56,7 @@ void settings_of_file(pcv_trainer *t, const char *file)
     fclose(f);
 }
 
-/* ---- a checkpoint ------------------------------------------------------- */
+/* ---- a checkpoint ---------------------------------------------------- */
 
 static const char *find_meta(const pcv_weights *w, const char *key)
 {
@@ -110,7 +110,7 @@ void settings_of_checkpoint(pcv_trainer *t, const char *dir)
     pcv_bytes_free(&path);
 }
 
-/* ---- and back ----------------------------------------------------------- */
+/* ---- and back -------------------------------------------------------- */
 
 void settings_print(const pcv_trainer *t, FILE *out)
 {

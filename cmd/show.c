@@ -19,7 +19,7 @@ typedef struct {
     unsigned char c[3];
 } colour;
 
-/* ---- the matrix --------------------------------------------------------- */
+/* ---- the matrix ------------------------------------------------------ */
 
 static double scale_of(const float *x, size_t n)
 {
@@ -72,7 +72,7 @@ static colour paint(double v)
     return isnan(v) ? green : v < 0 ? blue : red;
 }
 
-/* ---- a terminal --------------------------------------------------------- */
+/* ---- a terminal ------------------------------------------------------ */
 
 /* Elements per cell so that n of them fit into `room` cells. */
 static size_t stride(size_t n, int room)
@@ -162,7 +162,7 @@ void show_terminal(const pcv_values *v, const show_screen *s, pcv_bytes *b)
     pcv_bytes_printf(b, "\n");
 }
 
-/* ---- a picture ---------------------------------------------------------- */
+/* ---- a picture ------------------------------------------------------- */
 
 unsigned char *show_png(const pcv_values *v, size_t *bytes)
 {

@@ -17,7 +17,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pcv_out *unfinished[4];
 static int wake[2] = {-1, -1};  /* from the handler to the guard */
 
-/* ---- ends that come early ------------------------------------------------ */
+/* ---- ends that come early -------------------------------------------- */
 
 static void remember(pcv_out *from, pcv_out *to)
 {
@@ -115,7 +115,7 @@ void sink_guard(void)
     catch(SIGHUP);
 }
 
-/* ---- output -------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------- */
 
 static int say_pcv(void)
 {

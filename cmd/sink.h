@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-/* ---- output -------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------- */
 
 typedef struct {
     const char *path;           /* NULL: standard output */
@@ -39,7 +39,7 @@ void sink_guard(void);
 void sink_refuse_terminal(const char *output, const char *what,
                           const char *instead);
 
-/* ---- spool --------------------------------------------------------------- */
+/* ---- spool ----------------------------------------------------------- */
 
 /* Rows whose number has to be known before the first is written: a file in
  * TMPDIR without a name. */

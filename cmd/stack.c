@@ -25,7 +25,7 @@ void stack_close(stack *s)
     spool_close(&s->rows);
 }
 
-/* ---- rows ---------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------ */
 
 typedef struct {
     int rank;
@@ -112,7 +112,7 @@ int stack_add(stack *s, const char *name, const pcv_bytes *row, int *code)
                        row->len - sizeof head);
 }
 
-/* ---- the whole ----------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------- */
 
 /* Nothing but failures, and no shape: n rows of nothing. */
 static int whole_shape(const stack *s, size_t dim[9])

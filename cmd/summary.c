@@ -22,7 +22,7 @@ typedef struct {
     blocks parts;
 } totals;
 
-/* ---- adding up ---------------------------------------------------------- */
+/* ---- adding up ------------------------------------------------------- */
 
 static void add_kind(totals *t, const pcv_tensor_info *info)
 {
@@ -100,7 +100,7 @@ static void free_totals(totals *t)
     blocks_free(&t->parts);
 }
 
-/* ---- text --------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------ */
 
 static void row(pcv_bytes *b, const char *name)
 {
@@ -269,7 +269,7 @@ int summary_text(const look_subject *s, const look_options *o, pcv_bytes *b)
     return status;
 }
 
-/* ---- JSON --------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------ */
 
 static void settings_json(const pcv_model *m, pcv_bytes *b)
 {

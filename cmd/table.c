@@ -13,7 +13,7 @@ typedef struct {
     size_t *hist;               /* bins, or NULL */
 } row;
 
-/* ---- reading ------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------- */
 
 /* The i-th tensor into r; 1, 0 when it is not asked for, or -1. */
 static int read_row(const look_subject *s, const look_options *o, size_t i,
@@ -38,7 +38,7 @@ static double share_of_zeros(const row *r)
     return r->t.count ? 100.0 * (double)r->s.zeros / (double)r->t.count : 0;
 }
 
-/* ---- text --------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------ */
 
 static void number(pcv_bytes *b, double v)
 {
@@ -126,7 +126,7 @@ static void line(const look_subject *s, const look_options *o, const row *r,
         tensor_text(r, b);
 }
 
-/* ---- JSON --------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------ */
 
 static void tensor_json(const row *r, pcv_bytes *b)
 {
@@ -176,7 +176,7 @@ static void object(const look_options *o, const row *r, pcv_bytes *b)
     json_close(b, '}');
 }
 
-/* ---- all of them -------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------- */
 
 static int each(const look_subject *s, const look_options *o, bool json,
                 pcv_bytes *b)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- settings ----------------------------------------------------------- */
+/* ---- settings -------------------------------------------------------- */
 
 /* Memory that is out must not pass for a setting that is not there. */
 char *words_copy(const pcv_model *m, const char *name)
@@ -71,7 +71,7 @@ static void list(const pcv_model *m, const char *name, long n, pcv_bytes *b)
         pcv_bytes_printf(b, "%s%g", i ? "/" : "", v[i]);
 }
 
-/* ---- what it takes ------------------------------------------------------ */
+/* ---- what it takes --------------------------------------------------- */
 
 static void takes(const pcv_model *m, pcv_bytes *b)
 {
@@ -117,7 +117,7 @@ void words_model(const pcv_model *m, pcv_bytes *b)
     pcv_bytes_printf(b, ")");
 }
 
-/* ---- the byte array ----------------------------------------------------- */
+/* ---- the byte array -------------------------------------------------- */
 
 /* Channels of a row that are content: all that is not position. */
 static long content(const pcv_model *m, pcv_bytes *b)
@@ -188,7 +188,7 @@ void words_input(const pcv_model *m, const pcv_cost_info *c, pcv_bytes *b)
     pcv_bytes_printf(b, ")");
 }
 
-/* ---- the latents -------------------------------------------------------- */
+/* ---- the latents ----------------------------------------------------- */
 
 /* How n uses of a kind of layer share their weights. */
 static const char *sharing(const pcv_model *m, long n, const char *first,
@@ -218,7 +218,7 @@ void words_latents(const pcv_model *m, pcv_bytes *b)
                      sharing(m, rounds, "share-first-block", "share-blocks"));
 }
 
-/* ---- what it gives ------------------------------------------------------ */
+/* ---- what it gives --------------------------------------------------- */
 
 void words_decoder(const pcv_model *m, pcv_bytes *b)
 {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- bytes ------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------- */
 
 /* pcv_bytes is the public face of pcv_buf. */
 static pcv_buf inner(const pcv_bytes *b)
@@ -82,7 +82,7 @@ void pcv_bytes_free(pcv_bytes *b)
     outer(b, &i);
 }
 
-/* ---- arrays and records --------------------------------------------------------- */
+/* ---- arrays and records ---------------------------------------------- */
 
 void pcv_npy_head(pcv_bytes *b, int rank, const size_t *dim)
 {
@@ -225,7 +225,7 @@ pcv_values *pcv_values_read(const char *path, const char *name)
     return npy ? v : read_tensor(path, name);
 }
 
-/* ---- pictures and sound ------------------------------------------------------------ */
+/* ---- pictures and sound ---------------------------------------------- */
 
 static unsigned char byte_of(double v)
 {
@@ -289,7 +289,7 @@ unsigned char *pcv_wave(const pcv_model *m, const pcv_values *out,
     return (unsigned char *)b.data;
 }
 
-/* ---- files ---------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------- */
 
 struct pcv_out {
     pcv_saver *saver;

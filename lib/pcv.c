@@ -22,7 +22,7 @@ const char *pcv_build_info(void)
     return text;
 }
 
-/* ---- models ------------------------------------------------------------------ */
+/* ---- models ---------------------------------------------------------- */
 
 pcv_model *pcv_model_open(const char *name)
 {
@@ -105,7 +105,7 @@ char *pcv_model_setting(const pcv_model *m, const char *name)
     return b.data;
 }
 
-/* ---- arrays --------------------------------------------------------------------- */
+/* ---- arrays ---------------------------------------------------------- */
 
 pcv_values *pcv_values_new(int rank, const size_t *dim)
 {
@@ -144,7 +144,7 @@ void pcv_values_free(pcv_values *v)
     pcv_free(v);
 }
 
-/* ---- workers ---------------------------------------------------------------------- */
+/* ---- workers --------------------------------------------------------- */
 
 enum { CHUNK = 1024 };          /* output queries at a time */
 
@@ -196,7 +196,8 @@ static int bind(pcv_worker *w, const pcv_entry *e)
 pcv_values *pcv_encode(pcv_worker *w, const pcv_entry *e)
 {
     const pcv_pass pass = {0};
-    size_t dim[2] = { pcv_model_latents(w->m), pcv_model_latent_channels(w->m) };
+    size_t dim[2] = { pcv_model_latents(w->m),
+                      pcv_model_latent_channels(w->m) };
 
     if (bind(w, e) < 0)
         return NULL;
@@ -389,7 +390,7 @@ pcv_values *pcv_classify_file(pcv_worker *w, const char *path)
     return v;
 }
 
-/* ---- cost --------------------------------------------------------------------------- */
+/* ---- cost ------------------------------------------------------------ */
 
 /* The shape of a prepared input of size "HxW" or "N"; NULL: the model's. */
 static int input_shape(const pcv_spec *s, const char *size, pcv_array *x)

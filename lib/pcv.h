@@ -49,7 +49,7 @@ const char *pcv_blas_better(void);
 /* Threads that one call may use (default 1).  Call while nothing runs. */
 int pcv_threads_set(int n);
 
-/* ---- models ----------------------------------------------------------------- */
+/* ---- models ---------------------------------------------------------- */
 
 typedef struct pcv_model pcv_model;
 
@@ -68,7 +68,7 @@ const char *pcv_model_path(const pcv_model *m);
  * have the same. */
 const char *pcv_model_id(const pcv_model *m);
 bool pcv_model_classifies(const pcv_model *m);
-size_t pcv_model_outputs(const pcv_model *m);   /* classes; channels per query */
+size_t pcv_model_outputs(const pcv_model *m);   /* classes, or channels */
 size_t pcv_model_queries(const pcv_model *m);   /* output queries per item */
 const char *pcv_model_label(const pcv_model *m, size_t k); /* NULL: no labels */
 size_t pcv_model_latents(const pcv_model *m);           /* N */
@@ -77,7 +77,7 @@ size_t pcv_model_latent_channels(const pcv_model *m);   /* D */
  * ..) as text, freed with free(); NULL: no such setting. */
 char *pcv_model_setting(const pcv_model *m, const char *name);
 
-/* ---- arrays ------------------------------------------------------------------ */
+/* ---- arrays ---------------------------------------------------------- */
 
 /* A row-major float array that the caller frees with pcv_values_free. */
 typedef struct {
@@ -87,7 +87,7 @@ typedef struct {
 } pcv_values;
 void pcv_values_free(pcv_values *v);    /* NULL ok */
 
-/* ---- items: files, lists, streams -> one input after the other ----------------- */
+/* ---- items: files, lists, streams -> one input after the other ------- */
 
 typedef struct {
     const char *const *path;    /* operands; "-" is a data stream on stdin */
@@ -125,7 +125,7 @@ int pcv_entry_load(pcv_stream *s, pcv_entry *e);
  * numbers [n]), after pcv_entry_load. */
 pcv_values *pcv_entry_values(const pcv_entry *e);
 
-/* ---- workers: inputs -> latents, outputs ---------------------------------------- */
+/* ---- workers: inputs -> latents, outputs ----------------------------- */
 
 typedef struct pcv_worker pcv_worker;
 pcv_worker *pcv_worker_new(const pcv_model *m);
@@ -160,7 +160,7 @@ unsigned char *pcv_picture(const pcv_model *m, const pcv_values *out,
 unsigned char *pcv_wave(const pcv_model *m, const pcv_values *out,
                         size_t *bytes);
 
-/* ---- output formats --------------------------------------------------------------- */
+/* ---- output formats -------------------------------------------------- */
 
 /* Growable bytes; zero-initialise.  A failed allocation sets `failed` once and
  * for all. */
@@ -173,8 +173,8 @@ void pcv_bytes_add(pcv_bytes *b, const void *data, size_t n);
 void pcv_bytes_printf(pcv_bytes *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void pcv_bytes_escape(pcv_bytes *b, const char *s);     /* TSV and messages */
-bool pcv_bytes_json(pcv_bytes *b, const char *s);       /* inside of "..."; false
-                                                           if not UTF-8 */
+/* The inside of "..." in JSON; false if s is not UTF-8. */
+bool pcv_bytes_json(pcv_bytes *b, const char *s);
 void pcv_bytes_number(pcv_bytes *b, double v);          /* %.9g, null */
 void pcv_bytes_clear(pcv_bytes *b);
 void pcv_bytes_free(pcv_bytes *b);
@@ -210,7 +210,7 @@ int pcv_out_write(pcv_out *o, const void *data, size_t n);
 int pcv_out_close(pcv_out *o);          /* sync, rename; 0 or -1 */
 void pcv_out_abort(pcv_out *o);
 
-/* ---- looking at models ---------------------------------------------------------------- */
+/* ---- looking at models ----------------------------------------------- */
 
 typedef struct pcv_weights pcv_weights;
 
@@ -253,7 +253,7 @@ int pcv_model_cost(const pcv_model *m, const char *size, pcv_cost_info *c);
 unsigned char *pcv_png(const unsigned char *pixels, int height, int width,
                        int channels, size_t *bytes);
 
-/* ---- training ----------------------------------------------------------------------------- */
+/* ---- training -------------------------------------------------------- */
 
 typedef struct pcv_trainer pcv_trainer;
 

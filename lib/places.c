@@ -86,7 +86,7 @@ static bool each_place(const char *name, visit *v, void *arg)
     return false;
 }
 
-/* ---- what is done at each place ---------------------------------------------- */
+/* ---- what is done at each place -------------------------------------- */
 
 static bool note(void *arg, const char *dir)
 {

@@ -93,7 +93,7 @@ pcv_values *pcv_weights_get(const pcv_weights *w, size_t i)
     return v;
 }
 
-/* ---- statistics: two passes in double, a piece at a time ------------------------ */
+/* ---- statistics: two passes in double, a piece at a time ------------- */
 
 enum { PIECE = 4096 };
 
@@ -171,6 +171,8 @@ int pcv_weights_stats(const pcv_weights *w, size_t i, pcv_tensor_stats *s,
         hist[k] = 0;
     each_piece(t, first_pass, &v);
     v.s.mean = v.finite ? v.sum / (double)v.finite : (double)NAN;
+    if (!v.finite)
+        v.s.min = v.s.max = (double)NAN;
     each_piece(t, second_pass, &v);
     v.s.std = v.finite ? sqrt(v.spread / (double)v.finite) : (double)NAN;
     v.s.norm = sqrt(v.s.norm);

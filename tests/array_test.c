@@ -67,7 +67,7 @@ static void assert_array(const void *data, size_t n, const pcv_reading *how,
     pcv_media_free(&m);
 }
 
-/* ---- .npy ---------------------------------------------------------------- */
+/* ---- .npy ------------------------------------------------------------ */
 
 /* Without padding; the elements are added by the caller. */
 static size_t npy(unsigned char *to, int version, const char *header)
@@ -292,7 +292,7 @@ static void npy_out(void **state)
     pcv_buf_free(&b);
 }
 
-/* ---- idx ----------------------------------------------------------------- */
+/* ---- idx ------------------------------------------------------------- */
 
 #define IDX(type, rank) "\0\0" type rank
 
@@ -362,7 +362,7 @@ static void idx_in_gzip(void **state)
     refuse(idx_gz, sizeof idx_gz - 1, &how, EX_DATAERR, "limit");
 }
 
-/* ---- headerless ---------------------------------------------------------- */
+/* ---- headerless ------------------------------------------------------ */
 
 static void raw_arrays(void **state)
 {

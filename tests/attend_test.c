@@ -114,7 +114,7 @@ static result run(problem *p, int form)
     return out;
 }
 
-/* ---- the naive truth --------------------------------------------------- */
+/* ---- the naive truth ------------------------------------------------- */
 
 /* out = LayerNorm(x) of one row, eps 1e-5. */
 static void naive_norm(const pcv_norm *l, const real *x, double *out)
@@ -205,7 +205,7 @@ static void naive(const problem *p, real *y)
     pcv_free(score);
 }
 
-/* ---- random shapes ----------------------------------------------------- */
+/* ---- random shapes --------------------------------------------------- */
 
 /* One to three axes with about `want` elements in all. */
 static void random_grid(uint64_t stream, int want, int *axes, int len[3])
@@ -270,7 +270,7 @@ static const help_shape edges[] = {
         { 3, { 2, 3, 50 }, { 1, 2, 3 }, 5, false } } },
 };
 
-/* ---- the three forms agree --------------------------------------------- */
+/* ---- the three forms agree ------------------------------------------- */
 
 static double worst_y, worst_dq, worst_g, worst_dx;
 
@@ -366,7 +366,7 @@ static void test_random(void **state)
                   "%.2g\n", worst_y, worst_dq, worst_g, worst_dx);
 }
 
-/* ---- nothing depends on threads, batches or the sizes announced -------- */
+/* ---- nothing depends on threads, batches or the sizes announced ------ */
 
 static void same_bits(const real *a, const real *b, size_t n, const char *what,
                       int form, int which)
@@ -467,7 +467,7 @@ static void test_alone(void **state)
     }
 }
 
-/* ---- a NaN is not lost ------------------------------------------------- */
+/* ---- a NaN is not lost ----------------------------------------------- */
 
 /* NaN in the content of all rows of the first tile: they have no largest
  * score, and must not be taken for masked ones. */

@@ -46,7 +46,7 @@ static int clear(void **state)
 
 #define TEST(f) cmocka_unit_test_setup(f, clear)
 
-/* ---- err, mem, arena ---------------------------------------------------- */
+/* ---- err, mem, arena ------------------------------------------------- */
 
 static void *fails_elsewhere(void *unused)
 {
@@ -174,7 +174,7 @@ static void test_arena(void **state)
     assert_failed(EX_OSERR, "out of memory");
 }
 
-/* ---- rng ----------------------------------------------------------------- */
+/* ---- rng ------------------------------------------------------------- */
 
 #define DRAWS 200000
 
@@ -315,7 +315,7 @@ static void test_shuffle(void **state)
     pcv_shuffle(1, 1, order, 0);
 }
 
-/* ---- str ----------------------------------------------------------------- */
+/* ---- str ------------------------------------------------------------- */
 
 static void test_buf(void **state)
 {
@@ -432,7 +432,7 @@ static void test_json_string(void **state)
     check_json("a\xff\xc3", 3, "a\xef\xbf\xbd\xef\xbf\xbd", false);
 }
 
-/* ---- file ---------------------------------------------------------------- */
+/* ---- file ------------------------------------------------------------ */
 
 static char dir[] = "/tmp/pcv-base-test.XXXXXX";
 
@@ -694,7 +694,7 @@ static void test_saver_memory(void **state)
     assert_int_equal(entries(), 0);
 }
 
-/* ---- pool ---------------------------------------------------------------- */
+/* ---- pool ------------------------------------------------------------ */
 
 #define CALLS 1000
 
@@ -826,7 +826,7 @@ static void test_pool_shared(void **state)
     pcv_threads_set(1);
 }
 
-/* ---- dtype --------------------------------------------------------------- */
+/* ---- dtype ----------------------------------------------------------- */
 
 static float one_float(pcv_dtype t, const char *bytes)
 {

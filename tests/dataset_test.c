@@ -62,7 +62,7 @@ static void assert_example(pcv_dataset *d, size_t i, const char *name,
     assert_memory_equal(m->array.data, bytes, strlen(bytes));
 }
 
-/* ---- directories --------------------------------------------------------- */
+/* ---- directories ----------------------------------------------------- */
 
 static void directories(void **state)
 {
@@ -95,7 +95,7 @@ static void directories(void **state)
     refuse("nothing", EX_NOINPUT, "nothing: no such directory, list");
 }
 
-/* ---- lists --------------------------------------------------------------- */
+/* ---- lists ----------------------------------------------------------- */
 
 static void lists(void **state)
 {
@@ -155,7 +155,7 @@ static void lists_refused(void **state)
     refuse("list", EX_DATAERR, "list:1: a NUL byte");
 }
 
-/* ---- pairs --------------------------------------------------------------- */
+/* ---- pairs ----------------------------------------------------------- */
 
 static const char images[] =
     "\0\0\x08\3\0\0\0\3\0\0\0\1\0\0\0\2" "aabbcc";
@@ -260,7 +260,7 @@ static void pairs_refused(void **state)
     refuse("x", EX_DATAERR, "x:1: ");
 }
 
-/* ---- what is kept -------------------------------------------------------- */
+/* ---- what is kept ---------------------------------------------------- */
 
 /* count pictures of two bytes under as many names. */
 static pcv_dataset *many(size_t count, size_t keep)
@@ -341,7 +341,7 @@ static void several_threads(void **state)
     pcv_dataset_close(d);
 }
 
-/* ---- memory -------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------- */
 
 static bool run_failing_at(const char *where, long k)
 {

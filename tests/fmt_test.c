@@ -37,7 +37,7 @@ static int clear(void **state)
 
 #define TEST(f) cmocka_unit_test_setup(f, clear)
 
-/* ---- json ---------------------------------------------------------------- */
+/* ---- json ------------------------------------------------------------ */
 
 static pcv_json *parse(const char *text)
 {
@@ -211,7 +211,7 @@ static void test_json_number(void **state)
     setlocale(LC_ALL, "C");
 }
 
-/* ---- safetensors --------------------------------------------------------- */
+/* ---- safetensors ----------------------------------------------------- */
 
 /* N | header | bytes 0, 1, 2, ... */
 static void make_image(pcv_buf *b, const char *header, size_t data)
@@ -568,7 +568,7 @@ static void test_tensors_memory(void **state)
     pcv_buf_free(&image);
 }
 
-/* ---- sts ----------------------------------------------------------------- */
+/* ---- sts ------------------------------------------------------------- */
 
 static void add_item(pcv_buf *b, const char *kind, const char *path,
                      size_t tensors)

@@ -36,7 +36,7 @@ typedef struct {
     double output, loss, gradient, losses;
 } errors;
 
-/* ---- the cases ----------------------------------------------------------- */
+/* ---- the cases ------------------------------------------------------- */
 
 static void describe_v1(pcv_spec *s)
 {
@@ -98,7 +98,7 @@ static const golden_case text = { "train-language-classify", false,
 static const golden_case learned = { "train-vision-learned", true,
                                      describe_learned, NULL };
 
-/* ---- files --------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------- */
 
 static void open_file(pcv_tensors *t, const golden_case *c, const char *file)
 {
@@ -147,7 +147,7 @@ static double relative(const golden *g, const char *name, const real *have,
     return e;
 }
 
-/* ---- a case in memory ---------------------------------------------------- */
+/* ---- a case in memory ------------------------------------------------ */
 
 /* The file's name for a parameter of ours. */
 static char *rename_one(const char *const *names, const char *ours)
@@ -275,7 +275,7 @@ static double pass(golden *g)
     return loss;
 }
 
-/* ---- comparisons --------------------------------------------------------- */
+/* ---- comparisons ----------------------------------------------------- */
 
 static void worse(double *worst, double e)
 {

@@ -134,7 +134,7 @@ static void run(check *c)
     pcv_free(dy);
 }
 
-/* ---- linear, norm, activations ----------------------------------------- */
+/* ---- linear, norm, activations --------------------------------------- */
 
 enum { ROWS = 5 };
 
@@ -233,7 +233,7 @@ static void test_act(void **state)
     }
 }
 
-/* ---- the core of attention --------------------------------------------- */
+/* ---- the core of attention ------------------------------------------- */
 
 static pcv_arena scratch_of(size_t bytes)
 {
@@ -309,7 +309,7 @@ static void test_core(void **state)
         run_core(&core[i], i);
 }
 
-/* ---- reading a source, three forms ------------------------------------- */
+/* ---- reading a source, three forms ----------------------------------- */
 
 typedef struct {
     help_reader reader;
@@ -420,7 +420,7 @@ static void test_read(void **state)
         }
 }
 
-/* ---- stems ------------------------------------------------------------- */
+/* ---- stems ----------------------------------------------------------- */
 
 static pcv_array floats(uint64_t stream, int rank, size_t d0, size_t d1,
                         size_t d2)
@@ -505,7 +505,7 @@ static void test_stem_points(void **state)
     run_stem("points", 0, &spec, x, 2);
 }
 
-/* ---- blocks ------------------------------------------------------------ */
+/* ---- blocks ---------------------------------------------------------- */
 
 typedef struct {
     pcv_block block;
@@ -622,7 +622,7 @@ static void test_block_grid(void **state)
     help_source_close(&s);
 }
 
-/* ---- queries and losses ------------------------------------------------ */
+/* ---- queries and losses ---------------------------------------------- */
 
 static const int asked[6] = { 3, 0, 3, 4, 1, 3 };
 

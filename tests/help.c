@@ -53,7 +53,7 @@ void help_below(double have, double tol, const char *what, int which)
                  have, tol);
 }
 
-/* ---- sources ----------------------------------------------------------- */
+/* ---- sources --------------------------------------------------------- */
 
 static int elements(const pcv_segment *s)
 {
@@ -227,7 +227,7 @@ void help_source_close(help_source *s)
     pcv_free(s->dcontent);
 }
 
-/* ---- readers ----------------------------------------------------------- */
+/* ---- readers --------------------------------------------------------- */
 
 void help_params(pcv_params *p, uint64_t seed)
 {

@@ -31,7 +31,7 @@ double help_size(const real *a, size_t n);      /* |a| */
 /* Fails with the words unless have <= tol. */
 void help_below(double have, double tol, const char *what, int which);
 
-/* ---- sources with structure -------------------------------------------- */
+/* ---- sources with structure ------------------------------------------ */
 
 enum { HELP_SEGMENTS = 3 };
 

@@ -93,7 +93,7 @@ static void truncate_everywhere(const void *data, size_t n)
     }
 }
 
-/* ---- PNG written by hand ------------------------------------------------- */
+/* ---- PNG written by hand --------------------------------------------- */
 
 static void put32(pcv_buf *b, uint32_t v)
 {
@@ -328,7 +328,7 @@ static void test_png_write(void **state)
     assert_failed(EX_USAGE, "PNG of 0 x 1 pixels with 1 channels");
 }
 
-/* ---- JPEG ---------------------------------------------------------------- */
+/* ---- JPEG ------------------------------------------------------------ */
 
 /* Pillow, quality 100, 24 x 16, 8 x 8 corners: above 32 and 96 (twice as
  * wide), below 160 and 224.  The EXIF segment of a test goes to byte 2. */
@@ -545,7 +545,7 @@ static void test_jpeg_inks(void **state)
     pcv_media_free(&m);
 }
 
-/* ---- PNM ----------------------------------------------------------------- */
+/* ---- PNM ------------------------------------------------------------- */
 
 #define TEXT(s) (s), sizeof (s) - 1
 
@@ -637,7 +637,7 @@ static void test_pnm_refused(void **state)
     assert_failed(EX_DATAERR, "limit is 3");
 }
 
-/* ---- the table and its wrapper ------------------------------------------- */
+/* ---- the table and its wrapper --------------------------------------- */
 
 static void test_bytes(void **state)
 {
@@ -699,7 +699,7 @@ static void test_gzip(void **state)
     pcv_media_free(&m);
 }
 
-/* ---- resize -------------------------------------------------------------- */
+/* ---- resize ---------------------------------------------------------- */
 
 static void assert_resized(int oh, int ow, const uint8_t *want)
 {
@@ -769,7 +769,7 @@ static void test_resize_channels(void **state)
     assert_failed(EX_USAGE, "to 3 x 0");
 }
 
-/* ---- prepare: pictures --------------------------------------------------- */
+/* ---- prepare: pictures ----------------------------------------------- */
 
 static pcv_prep plain_picture(int channels, int height, int width)
 {
@@ -968,7 +968,7 @@ static void test_prepare_picture_arrays(void **state)
     assert_refused(&prep, &m, "want a U8 picture or floats");
 }
 
-/* ---- prepare: everything else -------------------------------------------- */
+/* ---- prepare: everything else ---------------------------------------- */
 
 static void assert_floats(const pcv_prep *prep, const pcv_media *m, size_t n,
                           const float *want)
@@ -1109,7 +1109,7 @@ static void test_prepare_rows(void **state)
     assert_refused(&prep, &m, "x: the model's modality is 9, want 1 to 5");
 }
 
-/* ---- the whole chain ----------------------------------------------------- */
+/* ---- the whole chain ------------------------------------------------- */
 
 static pcv_prep hugging_face(void)
 {

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- operands ------------------------------------------------------------ */
+/* ---- operands -------------------------------------------------------- */
 
 static void operands_keep_their_order(void **state)
 {
@@ -105,7 +105,7 @@ static void directories_that_cannot_be_read(void **state)
     chmod("dir/a", 0700);
 }
 
-/* ---- lists --------------------------------------------------------------- */
+/* ---- lists ----------------------------------------------------------- */
 
 static const char *const odd_name[] = {
     "with space", "with\nnewline", "with\ttab", "\xff\xfe", "-dash", "#", "\\",
@@ -189,7 +189,7 @@ static void lists_that_are_none(void **state)
     pcv_items_close(it);
 }
 
-/* ---- files that hold several --------------------------------------------- */
+/* ---- files that hold several ----------------------------------------- */
 
 static void several_pictures_in_a_file(void **state)
 {
@@ -307,7 +307,7 @@ static void bytes_are_one_item(void **state)
     expect_end(it);
 }
 
-/* ---- memory -------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------- */
 
 /* Whatever fails, nothing leaks, and the run ends. */
 static long run_failing_at(long k)

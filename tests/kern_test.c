@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- every table, every length ----------------------------------------- */
+/* ---- every table, every length --------------------------------------- */
 
 static const char *table;       /* of the loop under test, for messages */
 static double worst;
@@ -62,7 +62,7 @@ static real *copy(const real *x, int n)
     return y;
 }
 
-/* ---- sums and scalings ------------------------------------------------- */
+/* ---- sums and scalings ----------------------------------------------- */
 
 static void check_max(const pcv_rows *k, int n)
 {
@@ -128,7 +128,7 @@ static void check_linear(const pcv_rows *k, int n)
     free3(x, y, z);
 }
 
-/* ---- layer norm -------------------------------------------------------- */
+/* ---- layer norm ------------------------------------------------------ */
 
 static void naive_stats(const real *x, int n, double *mean, double *rstd)
 {
@@ -196,7 +196,7 @@ static void check_norm_back(const pcv_rows *k, int n)
     pcv_free(was);
 }
 
-/* ---- activations ------------------------------------------------------- */
+/* ---- activations ----------------------------------------------------- */
 
 static double gelu(double x)
 {
@@ -318,7 +318,7 @@ static void test_exp_fine(void **state)
     pcv_free(y);
 }
 
-/* ---- attention and the optimiser --------------------------------------- */
+/* ---- attention and the optimiser ------------------------------------- */
 
 static void check_soft(const pcv_rows *k, int n)
 {
@@ -372,7 +372,7 @@ static void check_adam(const pcv_rows *k, int n)
     pcv_free(v0);
 }
 
-/* ---- the structured attend --------------------------------------------- */
+/* ---- the structured attend ------------------------------------------- */
 
 enum { SERIES = 10 };
 
@@ -646,7 +646,7 @@ static void test_grid(void **state)
     each(check_stats);
 }
 
-/* ---- matrix products --------------------------------------------------- */
+/* ---- matrix products ------------------------------------------------- */
 
 typedef struct {
     bool ta, tb;
@@ -780,7 +780,7 @@ static void test_product_nan(void **state)
     assert_true(isnan(c[0]) && c[3] == 0);
 }
 
-/* ---- the choice of a table --------------------------------------------- */
+/* ---- the choice of a table ------------------------------------------- */
 
 static void test_tables(void **state)
 {

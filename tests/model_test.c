@@ -37,7 +37,7 @@ static void load(pcv_net *n)
         fail_msg("%s", pcv_error());
 }
 
-/* ---- written is read ----------------------------------------------------- */
+/* ---- written is read ------------------------------------------------- */
 
 static const char *const kinds[] = {
     SMALL, SMALL "decoder=mean blocks=3 cross-attends=3 share-cross=no",
@@ -86,7 +86,7 @@ static void test_fingerprint(void **state)
     pcv_net_free(&c);
 }
 
-/* ---- the plan ------------------------------------------------------------ */
+/* ---- the plan -------------------------------------------------------- */
 
 #define THREE "outputs=2 blocks=3 cross-attends=3 layers=1 "
 
@@ -134,7 +134,7 @@ static void test_sharing(void **state)
     }
 }
 
-/* ---- config.json --------------------------------------------------------- */
+/* ---- config.json ----------------------------------------------------- */
 
 /* No field is at its default here; all of them fit together. */
 static const char other[] =
@@ -287,7 +287,7 @@ static void test_labels_of_bytes(void **state)
     pcv_spec_free(&b);
 }
 
-/* ---- what is refused ----------------------------------------------------- */
+/* ---- what is refused ------------------------------------------------- */
 
 typedef struct {
     const char *settings;
@@ -550,6 +550,51 @@ static void test_missing_files(void **state)
     refused("model.safetensors", "");
 }
 
+/* Whatever allocation fails, the message says so and nothing is left. */
+static int save_net(pcv_net *n)
+{
+    return pcv_net_save(n, ".");
+}
+
+static int load_net(pcv_net *n)
+{
+    return pcv_net_load(n, ".");
+}
+
+static void without_memory(int (*work)(pcv_net *n), pcv_net *n)
+{
+    int r = -1;
+
+    for (long k = 1; r < 0; k++) {
+        pcv_alloc_fail_at(k);
+        r = work(n);
+        pcv_alloc_fail_at(0);
+        if (r < 0)
+            assert_failed(EX_OSERR, "");
+    }
+}
+
+static void test_memory(void **state)
+{
+    static const char *const label[] = { "a", "b", "c" };
+
+    (void)state;
+    for (size_t i = 0; i < PCV_LEN(kinds); i++) {
+        pcv_spec spec;
+        pcv_net n;
+
+        model_spec(&spec, kinds[i]);
+        if (spec.task == PCV_CLASSIFY)
+            assert_int_equal(pcv_spec_set_labels(&spec, label, 3), 0);
+        build(&n, &spec);
+        without_memory(save_net, &n);
+        pcv_net_free(&n);
+        without_memory(load_net, &n);
+        pcv_net_free(&n);
+        pcv_spec_free(&spec);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -566,6 +611,7 @@ int main(void)
         TEST(test_bad_tensors),
         TEST(test_trailing_axes),
         TEST(test_missing_files),
+        TEST(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- dropout ----------------------------------------------------------- */
+/* ---- dropout --------------------------------------------------------- */
 
 enum { DROPS = 100003 };
 
@@ -75,7 +75,7 @@ static void test_dropout_keys(void **state)
     assert_int_equal(pcv_threads_set(1), 0);
 }
 
-/* ---- losses ------------------------------------------------------------ */
+/* ---- losses ---------------------------------------------------------- */
 
 static void test_softmax(void **state)
 {
@@ -119,7 +119,7 @@ static void test_squared_error(void **state)
     assert_true(pcv_squared_error(y, target, 2, NULL) == 2.5);
 }
 
-/* ---- parameters -------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------ */
 
 static void test_params(void **state)
 {
@@ -198,7 +198,7 @@ static void test_params_memory(void **state)
     fail_msg("20 allocations for two parameters");
 }
 
-/* ---- the choice of a form ---------------------------------------------- */
+/* ---- the choice of a form -------------------------------------------- */
 
 static void test_form(void **state)
 {

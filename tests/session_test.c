@@ -80,7 +80,7 @@ static const model_case wide[] = {
       "task=reconstruct decoder=grid query-bands=7", {0}, 257, 0.1 },
 };
 
-/* ---- gradients ----------------------------------------------------------- */
+/* ---- gradients ------------------------------------------------------- */
 
 static double worst;
 
@@ -155,7 +155,7 @@ static void test_gradients(void **state)
     print_message("largest error of a gradient: %.2g\n", worst);
 }
 
-/* ---- bits ---------------------------------------------------------------- */
+/* ---- bits ------------------------------------------------------------ */
 
 /* What a step leaves. */
 typedef struct {
@@ -260,7 +260,7 @@ static void test_threads(void **state)
         check_threads(&wide[i]);
 }
 
-/* ---- memory -------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------- */
 
 static void check_plan(const pcv_session *s, const char *name)
 {
@@ -303,7 +303,38 @@ static void test_memory(void **state)
     }
 }
 
-/* ---- inference ----------------------------------------------------------- */
+/* After a bind that ran out of memory the next one is as good as the first. */
+static void check_failing(const model_case *c)
+{
+    bool failed = true;
+    model m;
+    result r;
+
+    model_open(&m, c);
+    keep(&r, &m);
+    for (long k = 1; failed; k++) {
+        pcv_session_close(&m.s);
+        pcv_session_open(&m.s, &m.net, true, m.target.asked);
+        pcv_alloc_fail_at(k);
+        failed = pcv_session_bind(&m.s, m.px, MODEL_ITEMS) < 0;
+        pcv_alloc_fail_at(0);
+        if (failed)
+            assert_failed(EX_OSERR, "");
+        assert_int_equal(pcv_session_bind(&m.s, m.px, MODEL_ITEMS), 0);
+        check_same(&r, &m, c->name);
+    }
+    drop(&r);
+    model_close(&m);
+}
+
+static void test_failing(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PCV_LEN(cases); i++)
+        check_failing(&cases[i]);
+}
+
+/* ---- inference ------------------------------------------------------- */
 
 /* Inputs of other sizes, some with as many elements as one before: what came
  * before an item must not show. */
@@ -454,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_recompute),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_failing),
         TEST(test_any_order),
         TEST(test_latents),
     };

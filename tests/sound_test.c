@@ -63,7 +63,7 @@ static void refuse(const void *data, size_t n, const pcv_reading *how,
     assert_null(m.array.data);
 }
 
-/* ---- WAV by hand --------------------------------------------------------- */
+/* ---- WAV by hand ----------------------------------------------------- */
 
 typedef struct {
     unsigned char byte[512];
@@ -179,7 +179,7 @@ static void sizes_are_limited(void **state)
     refuse(b.byte, b.n, &how, EX_DATAERR, "319 bytes decoded");
 }
 
-/* ---- other formats ------------------------------------------------------- */
+/* ---- other formats --------------------------------------------------- */
 
 static void aiff_and_au(void **state)
 {
@@ -285,7 +285,7 @@ static void text_is_not_mp3(void **state)
     }
 }
 
-/* ---- headerless ---------------------------------------------------------- */
+/* ---- headerless ------------------------------------------------------ */
 
 static void headerless_sound(void **state)
 {
@@ -330,7 +330,7 @@ static void headerless_sound_is_described_in_full(void **state)
     }
 }
 
-/* ---- out ----------------------------------------------------------------- */
+/* ---- out ------------------------------------------------------------- */
 
 static void wav_out(void **state)
 {
@@ -356,7 +356,7 @@ static void wav_out(void **state)
     pcv_buf_free(&b);
 }
 
-/* ---- rates --------------------------------------------------------------- */
+/* ---- rates ----------------------------------------------------------- */
 
 #define PI 3.14159265358979323846
 
@@ -451,7 +451,7 @@ static void resampling_edges(void **state)
     test_free(in);
 }
 
-/* ---- memory -------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------- */
 
 static void every_allocation_may_fail(void **state)
 {

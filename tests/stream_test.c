@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- standard input ------------------------------------------------------ */
+/* ---- standard input -------------------------------------------------- */
 
 static int saved_stdin = -1;
 

@@ -33,7 +33,7 @@ static int clear(void **state)
 
 #define TEST(f) cmocka_unit_test_setup(f, clear)
 
-/* ---- positions --------------------------------------------------------- */
+/* ---- positions ------------------------------------------------------- */
 
 static void test_grid_position(void **state)
 {
@@ -121,7 +121,7 @@ static void test_channels(void **state)
         }
 }
 
-/* ---- stems ------------------------------------------------------------- */
+/* ---- stems ----------------------------------------------------------- */
 
 static pcv_array floats(uint64_t stream, int rank, size_t d0, size_t d1,
                         size_t d2)
@@ -211,7 +211,7 @@ static void check_rows(const bound *b, define *f, const char *what)
     pcv_free(want);
 }
 
-/* ---- grids ------------------------------------------------------------- */
+/* ---- grids ----------------------------------------------------------- */
 
 /* Fourier features of one coordinate pair or less, in the published order. */
 static void features(const pcv_stem_spec *s, int d, const double *x,
@@ -398,7 +398,7 @@ static void test_grid_segment(void **state)
     stem_close(&b);
 }
 
-/* ---- learned positions ------------------------------------------------- */
+/* ---- learned positions ----------------------------------------------- */
 
 static double product(const pcv_linear *l, int o, const double *x)
 {
@@ -470,7 +470,7 @@ static void test_learned(void **state)
     }
 }
 
-/* ---- text -------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------ */
 
 static const int32_t text[3][6] = {
     { 3, 1, 4, 1, 5, 2 }, { 2, 6, 0, 0, 0, 0 }, { 5, 0, 5, 0, 0, 0 },
@@ -539,7 +539,7 @@ static void test_text_refused(void **state)
     stem_close(&b);
 }
 
-/* ---- points ------------------------------------------------------------ */
+/* ---- points ---------------------------------------------------------- */
 
 static void points_row(const bound *b, int item, int j, double *out)
 {
@@ -588,7 +588,7 @@ static void test_points(void **state)
     }
 }
 
-/* ---- refusals ---------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------- */
 
 static void test_refused_inputs(void **state)
 {
@@ -643,7 +643,7 @@ static void test_refused_specs(void **state)
     }
 }
 
-/* ---- memory ends ------------------------------------------------------- */
+/* ---- memory ends ----------------------------------------------------- */
 
 /* The k-th allocation of a bind fails: -1, a message, and the next bind of
  * the same batch works. */
@@ -693,7 +693,7 @@ static void test_memory(void **state)
     stem_close(&b);
 }
 
-/* ---- rows in memory and queries ---------------------------------------- */
+/* ---- rows in memory and queries -------------------------------------- */
 
 static void test_rows(void **state)
 {

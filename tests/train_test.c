@@ -19,7 +19,7 @@ static void near(double have, double want, double tol, const char *what,
     help_below(fabs(have - want) / (fabs(want) + 1e-300), tol, what, which);
 }
 
-/* ---- optimisers ---------------------------------------------------------- */
+/* ---- optimisers ------------------------------------------------------ */
 
 enum { UPDATES = 6 };
 
@@ -156,7 +156,7 @@ static void test_gradient_norm(void **state)
     near(pcv_gradient_norm(&p), 85, 1e-15, "norm", 0);
 }
 
-/* ---- schedules ----------------------------------------------------------- */
+/* ---- schedules ------------------------------------------------------- */
 
 static void test_schedules(void **state)
 {
@@ -195,7 +195,7 @@ static void test_schedules(void **state)
     }
 }
 
-/* ---- the loss ------------------------------------------------------------ */
+/* ---- the loss -------------------------------------------------------- */
 
 /* -sum_k t_k log p_k with t = (1 - s) one-hot + s / K, and p - t over rows. */
 static void test_smoothing(void **state)
@@ -231,7 +231,7 @@ static void test_smoothing(void **state)
     }
 }
 
-/* ---- data for runs ------------------------------------------------------- */
+/* ---- data for runs --------------------------------------------------- */
 
 enum { SIDE = 6, EXAMPLES = 40, CLASSES = 3 };
 
@@ -321,7 +321,7 @@ static void put_floats(float special)
     put_labels();
 }
 
-/* ---- runs ---------------------------------------------------------------- */
+/* ---- runs ------------------------------------------------------------ */
 
 #define SMALL "height=6 width=6 bands=2 latents=4 latent-channels=8 " \
               "self-heads=2 layers=1 "
@@ -588,7 +588,7 @@ static void test_learns(void **state)
     pcv_net_free(&n);
 }
 
-/* ---- what goes wrong ----------------------------------------------------- */
+/* ---- what goes wrong ------------------------------------------------- */
 
 static void test_other_settings(void **state)
 {

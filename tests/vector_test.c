@@ -30,7 +30,7 @@ static void check(const char *what, int which, const real *have,
     worst = fmax(worst, sqrt(up / down));
 }
 
-/* ---- the fill rule ------------------------------------------------------- */
+/* ---- the fill rule --------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {
@@ -62,7 +62,7 @@ static void fill(pcv_params *p, double a, int tensors)
     pcv_free(order);
 }
 
-/* ---- models -------------------------------------------------------------- */
+/* ---- models ---------------------------------------------------------- */
 
 typedef struct {
     pcv_net net;
@@ -118,7 +118,7 @@ static void wave(float *x, int height, int width)
                 *x++ = (float)sin(0.3 * c + 0.5 * h - 0.8 * w);
 }
 
-/* ---- 1: the core --------------------------------------------------------- */
+/* ---- 1: the core ----------------------------------------------------- */
 
 static void test_core(void **state)
 {
@@ -157,7 +157,7 @@ static void test_core(void **state)
     close_model(&m);
 }
 
-/* ---- 2: masked language model -------------------------------------------- */
+/* ---- 2: masked language model ---------------------------------------- */
 
 /* Not a model of ours, but made of our blocks: learned queries without a
  * residual, and the embedding, transposed, instead of a final layer. */
@@ -269,7 +269,7 @@ static void test_language(void **state)
     pcv_params_free(&l.params);
 }
 
-/* ---- 3 and 4: classifiers ------------------------------------------------ */
+/* ---- 3 and 4: classifiers -------------------------------------------- */
 
 static void test_fourier(void **state)
 {

@@ -11,7 +11,7 @@
 
 #define PCV_LEN(a) (sizeof(a) / sizeof *(a))
 
-/* ---- err.c: one message per thread ------------------------------------ */
+/* ---- err.c: one message per thread ----------------------------------- */
 
 /* Records a message and an exit status of <sysexits.h> (EX_DATAERR for bad
  * content, EX_NOINPUT for what cannot be opened, EX_OSERR for memory,
@@ -24,7 +24,7 @@ const char *pcv_error(void);    /* "" when nothing failed */
 int pcv_error_code(void);       /* 0 when nothing failed */
 void pcv_error_clear(void);
 
-/* ---- mem.c: checked, counted allocation ------------------------------- */
+/* ---- mem.c: checked, counted allocation ------------------------------ */
 
 /* count * size bytes, zeroed, aligned to 64; NULL and pcv_fail(EX_OSERR)
  * when the product overflows or memory is out.  count = 0 gives a pointer
@@ -40,7 +40,7 @@ bool pcv_add(size_t a, size_t b, size_t *out);
 long pcv_alloc_count(void);         /* allocations so far, all threads */
 void pcv_alloc_fail_at(long k);     /* tests: the k-th from now fails */
 
-/* ---- arena.c: the activations of one pass ----------------------------- */
+/* ---- arena.c: the activations of one pass ---------------------------- */
 
 /* Bump allocation between a mark and its release.  An arena without memory
  * (base NULL) only counts: the same layout code first measures, then
@@ -55,7 +55,7 @@ void pcv_arena_close(pcv_arena *a);
 void *pcv_arena_take(pcv_arena *a, size_t count, size_t size); /* 64-aligned */
 void pcv_arena_release(pcv_arena *a, size_t mark);  /* mark = earlier used */
 
-/* ---- rng.c: a counter-based generator --------------------------------- */
+/* ---- rng.c: a counter-based generator -------------------------------- */
 
 /* A pure function of its three keys: recomputing sees the same numbers,
  * whatever the order of the calls. */
@@ -66,7 +66,7 @@ double pcv_normal(uint64_t seed, uint64_t stream, uint64_t index);  /* N(0,1) */
 /* order[0..n) = a permutation of 0..n-1 that (seed, stream) determine. */
 void pcv_shuffle(uint64_t seed, uint64_t stream, uint32_t *order, uint32_t n);
 
-/* ---- str.c: growable bytes -------------------------------------------- */
+/* ---- str.c: growable bytes ------------------------------------------- */
 
 /* Once an allocation fails, `failed` stays set and further calls do
  * nothing; the caller checks it once, at the end.  data is always
@@ -97,7 +97,7 @@ void pcv_buf_escape(pcv_buf *b, const char *s);
  * become U+FFFD.  Returns false if that happened. */
 bool pcv_buf_json(pcv_buf *b, const char *s, size_t n);
 
-/* ---- file.c: whole files in, whole files out -------------------------- */
+/* ---- file.c: whole files in, whole files out ------------------------- */
 
 typedef struct {
     const unsigned char *data;
@@ -120,7 +120,7 @@ int pcv_saver_commit(pcv_saver *s);     /* frees s also on failure */
 void pcv_saver_abort(pcv_saver *s);     /* removes the temporary; NULL ok */
 int pcv_save_file(const char *path, const void *data, size_t n); /* all of it */
 
-/* ---- pool.c: threads --------------------------------------------------- */
+/* ---- pool.c: threads ------------------------------------------------- */
 
 /* Sets how many threads pcv_parallel uses (at least 1).  Call while nothing
  * runs.  0 or -1 (threads cannot be started). */
@@ -138,7 +138,7 @@ int pcv_thread_id(void);
  * using the pool, it runs the calls one after the other. */
 void pcv_parallel(int n, void (*fn)(void *arg, int i), void *arg);
 
-/* ---- dtype.c: element types of arrays in files ------------------------- */
+/* ---- dtype.c: element types of arrays in files ----------------------- */
 
 typedef enum {
     PCV_F64, PCV_F32, PCV_F16, PCV_BF16,
@@ -164,12 +164,13 @@ typedef struct {
     void *data;             /* owned unless said otherwise; pcv_free */
 } pcv_array;
 
-size_t pcv_array_count(const pcv_array *a);     /* product of dim, 1 if rank 0 */
+size_t pcv_array_count(const pcv_array *a);     /* product of dim */
 void pcv_array_free(pcv_array *a);
 
-/* ---- prep: how a file becomes what a network takes (data only) --------- */
+/* ---- prep: how a file becomes what a network takes (data only) ------- */
 
-enum pcv_modality { PCV_IMAGE = 1, PCV_SOUND, PCV_BYTES, PCV_POINTS, PCV_PLAIN };
+enum pcv_modality { PCV_IMAGE = 1, PCV_SOUND, PCV_BYTES, PCV_POINTS,
+                    PCV_PLAIN };
 
 enum pcv_fit {
     PCV_STRETCH,    /* resize to height x width */

@@ -42,7 +42,7 @@ int pcv_dtype_find(const char *name, pcv_dtype *t)
     return -1;
 }
 
-/* ---- one element ------------------------------------------------------- */
+/* ---- one element ----------------------------------------------------- */
 
 static uint16_t load16(const unsigned char *p)
 {
@@ -122,7 +122,7 @@ static float one_float(pcv_dtype t, const unsigned char *p)
     return (float)one(t, p);
 }
 
-/* ---- arrays ------------------------------------------------------------ */
+/* ---- arrays ---------------------------------------------------------- */
 
 /* The types of weights have loops of their own: a checkpoint is hundreds
  * of millions of them. */

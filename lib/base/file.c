@@ -21,7 +21,7 @@
 #define CHUNK 65536
 #define NAME_KEPT 200   /* of NAME in the temporary's name, NAME_MAX is 255 */
 
-/* ---- messages ---------------------------------------------------------- */
+/* ---- messages -------------------------------------------------------- */
 
 static int fail(int code, const char *path, const char *what)
 {
@@ -39,7 +39,7 @@ static int fail_errno(int code, const char *path)
     return fail(code, path, strerror(errno));
 }
 
-/* ---- in ---------------------------------------------------------------- */
+/* ---- in -------------------------------------------------------------- */
 
 static int fail_limit(const char *path, size_t limit)
 {
@@ -155,7 +155,7 @@ void pcv_file_close(pcv_file *f)
     *f = (pcv_file){0};
 }
 
-/* ---- out --------------------------------------------------------------- */
+/* ---- out ------------------------------------------------------------- */
 
 struct pcv_saver {
     char *path;         /* as the caller named it: for messages */

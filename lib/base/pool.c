@@ -55,7 +55,7 @@ static void relax(void)
 #endif
 }
 
-/* ---- handing out ------------------------------------------------------- */
+/* ---- handing out ----------------------------------------------------- */
 
 static bool work_left(void)
 {
@@ -96,7 +96,7 @@ static bool make_calls(void)
     return any;
 }
 
-/* ---- workers ----------------------------------------------------------- */
+/* ---- workers --------------------------------------------------------- */
 
 static void sleep_until_work(void)
 {
@@ -194,7 +194,7 @@ int pcv_thread_id(void)
     return thread_id;
 }
 
-/* ---- the caller -------------------------------------------------------- */
+/* ---- the caller ------------------------------------------------------ */
 
 static void in_turn(int n, call *fn, void *arg)
 {

@@ -77,7 +77,7 @@ static bool is_opaque(const pcv_reading *how)
     return how->modality == PCV_BYTES || how->raw || how->pcm;
 }
 
-/* ---- what it holds ------------------------------------------------------- */
+/* ---- what it holds --------------------------------------------------- */
 
 /* Bytes of a plain PNM, whose end only decoding finds. */
 static size_t decoded_extent(const pcv_bundle *b)
@@ -168,7 +168,7 @@ static int settle(pcv_bundle *b)
     return 0;
 }
 
-/* ---- streams ------------------------------------------------------------- */
+/* ---- streams --------------------------------------------------------- */
 
 static int make_room(pcv_bundle *b)
 {
@@ -233,7 +233,7 @@ static int look(pcv_bundle *b)
     return fill(b, SIZE_MAX) < 0 ? -1 : settle(b);
 }
 
-/* ---- opening ------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------- */
 
 /* Might a regular file hold several, by its first bytes?  0, 1 or -1. */
 static int sniff(const char *path, const char *shown)
@@ -304,7 +304,7 @@ int pcv_bundle_open(pcv_bundle **out, const char *path, const pcv_reading *how,
     return status;
 }
 
-/* ---- items --------------------------------------------------------------- */
+/* ---- items ----------------------------------------------------------- */
 
 /* Where the picture ends, as far as that can be told.  0 or -1. */
 static int picture_extent(pcv_bundle *b, size_t *extent)

@@ -6,7 +6,7 @@
 
 #include "../base/base.h"
 
-/* ---- media: a decoded file ---------------------------------------------- */
+/* ---- media: a decoded file ------------------------------------------- */
 
 enum pcv_media_kind { PCV_MEDIA_IMAGE = 1, PCV_MEDIA_SOUND, PCV_MEDIA_BYTES,
                       PCV_MEDIA_ARRAY };
@@ -39,7 +39,7 @@ typedef struct {
 } pcv_reading;
 void pcv_reading_default(pcv_reading *r);
 
-/* ---- decode.c: the table of formats ------------------------------------- */
+/* ---- decode.c: the table of formats ---------------------------------- */
 
 /* Decodes the first item of n bytes; *used tells how many bytes it took (all
  * of them for formats that do not say where they end).  name is for messages.
@@ -56,7 +56,7 @@ typedef struct {
                 const pcv_reading *how, pcv_media *out, size_t *used);
 } pcv_format;
 
-/* ---- png.c, wav and npy out ---------------------------------------------- */
+/* ---- png.c, wav and npy out ------------------------------------------ */
 
 /* Appends a PNG of u8 [height][width][channels], channels 1 or 3.  0 or -1. */
 int pcv_png_write(pcv_buf *b, const uint8_t *pixels, int height, int width,
@@ -66,7 +66,7 @@ int pcv_wav_write(pcv_buf *b, const float *samples, size_t n, int rate);
 /* Appends the header of a version 1 .npy, little-endian, C order. */
 void pcv_npy_header(pcv_buf *b, pcv_dtype t, int rank, const size_t *dim);
 
-/* ---- items.c: operands, lists, directories -> one item at a time -------- */
+/* ---- items.c: operands, lists, directories -> one item at a time ----- */
 
 typedef struct {
     const char *const *path;    /* operands; "-" is one data stream on stdin */
@@ -100,7 +100,7 @@ int pcv_item_decode(pcv_item *item, const pcv_reading *how); /* 0, or -1 with
 void pcv_item_free(pcv_item *item);
 void pcv_items_close(pcv_items *it);
 
-/* ---- prepare.c resize.c: media -> what the network takes ----------------- */
+/* ---- prepare.c resize.c: media -> what the network takes ------------- */
 
 /* IMAGE  F32 [channels][height][width], (x / 255 - mean) / std
  * SOUND  F32 [samples]
@@ -121,7 +121,7 @@ int pcv_resize(const uint8_t *in, int h, int w, int c, uint8_t *out, int oh,
 int pcv_resample(const float *in, size_t n, int from, int to, float **out,
                  size_t *m);
 
-/* ---- dataset.c: labelled examples ---------------------------------------- */
+/* ---- dataset.c: labelled examples ------------------------------------ */
 
 /* From a directory per class (DIR/label/file), a list (path<TAB>label; paths
  * relative to the list), an idx pair (IMAGES,LABELS; also gzipped) or an .npy

@@ -38,7 +38,7 @@ struct pcv_dataset {
     slot *slots;
 };
 
-/* ---- labels -------------------------------------------------------------- */
+/* ---- labels ---------------------------------------------------------- */
 
 static int by_bytes(const void *a, const void *b)
 {
@@ -111,7 +111,7 @@ static int number_labels(pcv_dataset *d, const pcv_example *row, bool numeric)
     return d->label ? 0 : -1;
 }
 
-/* ---- opening ------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------- */
 
 static int make_tables(pcv_dataset *d, size_t count)
 {
@@ -245,7 +245,7 @@ void pcv_dataset_close(pcv_dataset *d)
     pcv_free(d);
 }
 
-/* ---- examples ------------------------------------------------------------ */
+/* ---- examples -------------------------------------------------------- */
 
 size_t pcv_dataset_count(const pcv_dataset *d)
 {

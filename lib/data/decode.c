@@ -76,7 +76,7 @@ void pcv_image_flatten(pcv_media *m)
     m->array.dim[2] = to;
 }
 
-/* ---- gzip ---------------------------------------------------------------- */
+/* ---- gzip ------------------------------------------------------------ */
 
 bool pcv_gzip_probe(const unsigned char *data, size_t n)
 {
@@ -150,7 +150,7 @@ int pcv_gunzip(const unsigned char *data, size_t n, const char *name,
            inflate_once(data, n, name, limit, out) == 0 ? 0 : -1;
 }
 
-/* ---- the table ----------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------- */
 
 static int read_bytes(const unsigned char *data, size_t n, pcv_media *out,
                       size_t *used)

@@ -31,7 +31,7 @@ static int add_row(pcv_examples *e, size_t path, size_t label)
     return e->text.failed || e->rows.failed ? -1 : 0;
 }
 
-/* ---- a directory --------------------------------------------------------- */
+/* ---- a directory ----------------------------------------------------- */
 
 static int check_file(const char *path)
 {
@@ -90,7 +90,7 @@ int pcv_examples_directory(pcv_examples *e, const char *dir)
     return status == 0 && e->rows.len == 0 ? no_examples(dir) : status;
 }
 
-/* ---- a list -------------------------------------------------------------- */
+/* ---- a list ---------------------------------------------------------- */
 
 typedef struct {
     const char *shown;          /* name of the list */

@@ -27,7 +27,7 @@ bool pcv_extent_probe(const unsigned char *data, size_t n)
             (pcv_is_blank(data[2]) || data[2] == '#'));
 }
 
-/* ---- PNG ----------------------------------------------------------------- */
+/* ---- PNG ------------------------------------------------------------- */
 
 static size_t png_extent(const unsigned char *data, size_t n, size_t *walked)
 {
@@ -49,7 +49,7 @@ static size_t png_extent(const unsigned char *data, size_t n, size_t *walked)
     return at + 8;
 }
 
-/* ---- PNM ----------------------------------------------------------------- */
+/* ---- PNM ------------------------------------------------------------- */
 
 typedef struct {
     const unsigned char *data;

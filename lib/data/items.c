@@ -22,7 +22,7 @@ struct pcv_items {
     pcv_bundle *bundle;         /* the file we are in, or NULL */
 };
 
-/* ---- what goes wrong ----------------------------------------------------- */
+/* ---- what goes wrong ------------------------------------------------- */
 
 static char no_memory[] = "out of memory";
 
@@ -57,7 +57,7 @@ static void refuse(pcv_item *item, const char *path, const char *why)
     pcv_item_failed(item);
 }
 
-/* ---- opening ------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------- */
 
 pcv_items *pcv_items_open(const pcv_sources *s, int batch_rank)
 {
@@ -87,7 +87,7 @@ void pcv_items_close(pcv_items *it)
     pcv_free(it);
 }
 
-/* ---- one name ------------------------------------------------------------ */
+/* ---- one name -------------------------------------------------------- */
 
 /* A file, once it is known to be no directory.  1, with out filled; 0, its
  * items are in it->bundle; -1. */
@@ -173,7 +173,7 @@ static int take_bundled(pcv_items *it, pcv_item *out)
     return 0;
 }
 
-/* ---- all of them --------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------- */
 
 /* 1, 0 when there is no name left, -1. */
 static int next_name(pcv_items *it, const char **name)

@@ -34,7 +34,7 @@ typedef struct {
     char what[JMSG_LENGTH_MAX];
 } reader;
 
-/* ---- EXIF: one tag ------------------------------------------------------- */
+/* ---- EXIF: one tag --------------------------------------------------- */
 
 /* An APP1 segment is "Exif\0\0" and a TIFF file: byte order, 42, offset of
  * the first directory: its number of entries, then 12 bytes each: tag, type,
@@ -132,7 +132,7 @@ static int turn(pcv_media *m, int o, const char *name, const pcv_reading *how)
     return 0;
 }
 
-/* ---- libjpeg's callbacks ------------------------------------------------- */
+/* ---- libjpeg's callbacks --------------------------------------------- */
 
 static void fail_back(j_common_ptr jpeg)
 {
@@ -176,7 +176,7 @@ static void watch_scans(j_common_ptr jpeg)
     longjmp(r->back, 1);
 }
 
-/* ---- reading ------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------- */
 
 /* Pillow's: a * b / 255, rounded. */
 static unsigned mul255(unsigned a, unsigned b)

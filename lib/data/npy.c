@@ -26,7 +26,7 @@ static const struct {
     {"i8", PCV_I64}, {"f2", PCV_F16}, {"f4", PCV_F32}, {"f8", PCV_F64},
 };
 
-/* ---- the header's text --------------------------------------------------- */
+/* ---- the header's text ----------------------------------------------- */
 
 typedef struct {
     const char *start, *p, *end;
@@ -95,7 +95,7 @@ static bool number(text *t, size_t *n)
     return true;
 }
 
-/* ---- its three values ---------------------------------------------------- */
+/* ---- its three values ------------------------------------------------ */
 
 /* '<f4', '>i2', '|u1'; '=' and nothing mean the machine that wrote it, which
  * all these years has been little-endian. */
@@ -183,7 +183,7 @@ static int parse_header(text *t, pcv_layout *l)
     return seen == 7 ? 0 : expected(t, "descr, fortran_order and shape");
 }
 
-/* ---- the file ------------------------------------------------------------ */
+/* ---- the file -------------------------------------------------------- */
 
 static bool npy_probe(const unsigned char *data, size_t n)
 {
@@ -234,7 +234,7 @@ static int npy_read(const unsigned char *data, size_t n, const char *name,
 
 const pcv_format pcv_format_npy = {"npy", npy_probe, npy_read};
 
-/* ---- out ----------------------------------------------------------------- */
+/* ---- out ------------------------------------------------------------- */
 
 static const char *descr_of(pcv_dtype t)
 {

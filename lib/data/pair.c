@@ -11,7 +11,7 @@
 
 #define MAX_LABEL 999999
 
-/* ---- two names ----------------------------------------------------------- */
+/* ---- two names ------------------------------------------------------- */
 
 static bool exists(const char *path)
 {
@@ -42,7 +42,7 @@ size_t pcv_pair_comma(const char *where)
     return 0;
 }
 
-/* ---- one file ------------------------------------------------------------ */
+/* ---- one file -------------------------------------------------------- */
 
 /* data[0 .. n) is the whole of it, unpacked. */
 static int read_layout(pcv_pair *p, const unsigned char *data, size_t n,
@@ -106,7 +106,7 @@ static int open_examples(pcv_pair *p, const char *path, const char *shown,
     return 0;
 }
 
-/* ---- labels -------------------------------------------------------------- */
+/* ---- labels ---------------------------------------------------------- */
 
 static int check_labels(const pcv_layout *l, size_t examples,
                         const char *shown)

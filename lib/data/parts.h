@@ -4,7 +4,7 @@
 
 #include "formats.h"
 
-/* ---- layout.c: an array as it lies in a file ----------------------------- */
+/* ---- layout.c: an array as it lies in a file ------------------------- */
 
 /* The elements begin at `offset`, low or (big) high byte first, the last axis
  * fastest or (fortran) the first.  The product of any of dim times the size
@@ -36,7 +36,7 @@ int pcv_npy_layout(const unsigned char *data, size_t n, const char *name,
 int pcv_idx_layout(const unsigned char *data, size_t n, const char *name,
                    pcv_layout *l);
 
-/* ---- extent.c: where the first picture of a stream ends ------------------ */
+/* ---- extent.c: where the first picture of a stream ends -------------- */
 
 /* Do n bytes begin like a PNG or PNM?  Eight bytes are enough to know. */
 bool pcv_extent_probe(const unsigned char *data, size_t n);
@@ -53,7 +53,7 @@ static inline bool pcv_is_blank(unsigned char c)
  * the place between calls with more of the same data, 0 at first. */
 size_t pcv_extent(const unsigned char *data, size_t n, size_t *walked);
 
-/* ---- names.c: a list of names, read as it comes -------------------------- */
+/* ---- names.c: a list of names, read as it comes ---------------------- */
 
 typedef struct pcv_names pcv_names;
 pcv_names *pcv_names_open(const char *list, bool nul);  /* "-": stdin */
@@ -61,7 +61,7 @@ pcv_names *pcv_names_open(const char *list, bool nul);  /* "-": stdin */
 int pcv_names_next(pcv_names *l, const char **name);
 void pcv_names_close(pcv_names *l);                     /* NULL ok */
 
-/* ---- walk.c: the files below a directory --------------------------------- */
+/* ---- walk.c: the files below a directory ----------------------------- */
 
 /* Depth first, sorted bytewise per directory.  Links are followed, except to
  * a directory that is being walked; pipes, sockets and devices are skipped. */
@@ -73,7 +73,7 @@ int pcv_walk_next(pcv_walk *w, const char **path);
 void pcv_walk_close(pcv_walk *w);                       /* NULL ok */
 bool pcv_walk_is_directory(const char *path);
 
-/* ---- bundle.c: an operand that holds several items ----------------------- */
+/* ---- bundle.c: an operand that holds several items ------------------- */
 
 typedef struct pcv_bundle pcv_bundle;
 /* path is "-" or names anything but a directory.  1, and *b is open; 0, the
@@ -91,7 +91,7 @@ void pcv_item_failed(pcv_item *item);
 /* items.c: a name as messages show it; "-" is standard input.  pcv_free. */
 char *pcv_shown(const char *path);
 
-/* ---- examples.c, pair.c: where labelled examples are --------------------- */
+/* ---- examples.c, pair.c: where labelled examples are ----------------- */
 
 /* text holds paths and labels, each ended by NUL; the rows say where. */
 typedef struct {

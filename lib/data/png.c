@@ -189,7 +189,7 @@ static bool probe_png(const unsigned char *data, size_t n)
 
 const pcv_format pcv_format_png = {"PNG", probe_png, read_png};
 
-/* ---- out ----------------------------------------------------------------- */
+/* ---- out ------------------------------------------------------------- */
 
 static void write_data(png_structp png, png_bytep data, size_t n)
 {

@@ -79,7 +79,7 @@ static int read_next(reader *r, const char *what, size_t max, size_t *out)
     return read_number(r, what, max, out);
 }
 
-/* ---- headers ------------------------------------------------------------- */
+/* ---- headers --------------------------------------------------------- */
 
 static int read_header(reader *r)
 {
@@ -175,7 +175,7 @@ static int check_header(const reader *r)
                     r->width, r->height, r->channels, r->maxval);
 }
 
-/* ---- pixels -------------------------------------------------------------- */
+/* ---- pixels ---------------------------------------------------------- */
 
 /* How many bytes the pixels take; in numbers, take at least. */
 static bool count_bytes(const reader *r, size_t *bytes)

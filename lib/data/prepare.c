@@ -28,7 +28,7 @@ typedef struct {
     pcv_array *out;
 } job;
 
-/* ---- arrays -------------------------------------------------------------- */
+/* ---- arrays ---------------------------------------------------------- */
 
 static bool is_float(pcv_dtype t)
 {
@@ -116,7 +116,7 @@ static int copy_floats(job *j, int rank, const size_t *dim)
     return check_finite(j, j->out);
 }
 
-/* ---- pictures ------------------------------------------------------------ */
+/* ---- pictures -------------------------------------------------------- */
 
 static int prepare_picture(job *j)
 {
@@ -172,7 +172,7 @@ static int prepare_picture_array(job *j)
     return prepare_picture(j);
 }
 
-/* ---- sound --------------------------------------------------------------- */
+/* ---- sound ----------------------------------------------------------- */
 
 static int write_samples(job *j, const float *samples, size_t n)
 {
@@ -251,7 +251,7 @@ static int prepare_sound_array(job *j)
     return result;
 }
 
-/* ---- bytes --------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------- */
 
 static int prepare_bytes(job *j)
 {
@@ -315,7 +315,7 @@ static int prepare_ids(job *j)
     return 0;
 }
 
-/* ---- rows of numbers ----------------------------------------------------- */
+/* ---- rows of numbers ------------------------------------------------- */
 
 /* [n,channels]; with one channel also [n]. */
 static int prepare_rows(job *j)
@@ -346,7 +346,7 @@ static int prepare_points(job *j)
     return prepare_rows(j);
 }
 
-/* ---- the table ----------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------- */
 
 static const struct {
     int modality;

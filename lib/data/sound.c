@@ -23,7 +23,7 @@
 #define MAX_RATE 768000
 #define MAX_PADDING 65536       /* between an ID3 tag and the first frame */
 
-/* ---- a file in memory, as libsndfile wants it ---------------------------- */
+/* ---- a file in memory, as libsndfile wants it ------------------------ */
 
 typedef struct {
     const unsigned char *data;
@@ -78,7 +78,7 @@ static SF_VIRTUAL_IO memory_calls = {
     memory_size, memory_seek, memory_read, memory_write, memory_tell,
 };
 
-/* ---- reading ------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------- */
 
 typedef struct {
     SNDFILE *file;
@@ -230,7 +230,7 @@ static int read_sound(reader *r, const unsigned char *data, size_t n,
     return status;
 }
 
-/* ---- which files are sound ----------------------------------------------- */
+/* ---- which files are sound ------------------------------------------- */
 
 /* Bytes of the MPEG audio frame (layers 1 to 3) whose header this is, or 0.
  *
@@ -337,7 +337,7 @@ static int sound_read(const unsigned char *data, size_t n, const char *name,
 const pcv_format pcv_format_sound = {"sound (WAV, FLAC, Ogg, MP3, AIFF)",
                                      sound_probe, sound_read};
 
-/* ---- headerless sound: ENC:RATE:CH --------------------------------------- */
+/* ---- headerless sound: ENC:RATE:CH ----------------------------------- */
 
 static const struct {
     const char *name;
@@ -401,7 +401,7 @@ static int pcm_read(const unsigned char *data, size_t n, const char *name,
 
 const pcv_format pcv_format_pcm = {"headerless sound", NULL, pcm_read};
 
-/* ---- rates --------------------------------------------------------------- */
+/* ---- rates ----------------------------------------------------------- */
 
 /* The length is ceil(n * to / from) whatever the version of the library gives:
  * what it leaves at the end is zero. */
@@ -438,7 +438,7 @@ int pcv_resample(const float *in, size_t n, int from, int to, float **out,
     return pcv_fail(EX_OSERR, "libsamplerate: %s", src_strerror(status));
 }
 
-/* ---- WAV out ------------------------------------------------------------- */
+/* ---- WAV out --------------------------------------------------------- */
 
 static void put(unsigned char *p, unsigned long value, int bytes)
 {

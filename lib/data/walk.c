@@ -48,7 +48,7 @@ static int failed(const char *path)
     return -1;
 }
 
-/* ---- one directory ------------------------------------------------------- */
+/* ---- one directory --------------------------------------------------- */
 
 static bool wanted(const pcv_walk *w, const char *name)
 {
@@ -134,7 +134,7 @@ static int enter(pcv_walk *w, const struct stat *st)
     return -1;
 }
 
-/* ---- all of them --------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------- */
 
 pcv_walk *pcv_walk_open(const char *dir, bool hidden)
 {

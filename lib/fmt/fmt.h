@@ -4,7 +4,7 @@
 
 #include "../base/base.h"
 
-/* ---- json.c: the one includer of jansson.h ----------------------------- */
+/* ---- json.c: the one includer of jansson.h --------------------------- */
 
 /* A parsed value; borrowed from the document until pcv_json_close. */
 typedef struct pcv_json pcv_json;
@@ -17,8 +17,9 @@ void pcv_json_close(pcv_json *document);            /* NULL ok */
 typedef enum { PCV_JNULL, PCV_JBOOL, PCV_JINT, PCV_JREAL, PCV_JSTRING,
                PCV_JARRAY, PCV_JOBJECT } pcv_json_type;
 pcv_json_type pcv_json_kind(const pcv_json *v);     /* NULL: null */
-const pcv_json *pcv_json_get(const pcv_json *object, const char *key); /* NULL */
-const pcv_json *pcv_json_at(const pcv_json *array, size_t i);          /* NULL */
+/* A member, or NULL. */
+const pcv_json *pcv_json_get(const pcv_json *object, const char *key);
+const pcv_json *pcv_json_at(const pcv_json *array, size_t i);
 size_t pcv_json_count(const pcv_json *v);   /* members of array or object */
 /* The i-th member of an object, in the file's order. */
 const char *pcv_json_key(const pcv_json *object, size_t i);
@@ -34,7 +35,7 @@ void pcv_json_number(pcv_buf *b, double value);
 /* The same with as many more digits as it takes to read the value again. */
 void pcv_json_exact(pcv_buf *b, double value);
 
-/* ---- safetensors.c ------------------------------------------------------ */
+/* ---- safetensors.c --------------------------------------------------- */
 
 typedef struct {
     char *name;
@@ -83,7 +84,7 @@ int pcv_tensors_save(const char *path, const pcv_tensor_out *t, size_t count,
                      const char *const *key, const char *const *value,
                      size_t keys);
 
-/* ---- sts.c: a stream of latents (pcv-formats(5)) ------------------------ */
+/* ---- sts.c: a stream of latents (pcv-formats(5)) --------------------- */
 
 /* Appends one record; keys as in the manual page. */
 void pcv_sts_record(pcv_buf *b, const pcv_tensor_out *t, size_t count,

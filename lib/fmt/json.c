@@ -28,7 +28,7 @@ struct document {
     pcv_json *node;             /* everything below the root */
 };
 
-/* ---- reading ----------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------- */
 
 static int fail(const char *name, int code, const char *where,
                 const char *what)
@@ -170,7 +170,7 @@ void pcv_json_close(pcv_json *document)
     pcv_free(d);
 }
 
-/* ---- asking ------------------------------------------------------------ */
+/* ---- asking ---------------------------------------------------------- */
 
 pcv_json_type pcv_json_kind(const pcv_json *v)
 {
@@ -251,7 +251,7 @@ const char *pcv_json_string(const pcv_json *v)
     return v ? json_string_value(v->value) : NULL;
 }
 
-/* ---- writing ----------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------- */
 
 /* Whatever the locale puts between the digits, of one byte or several, is
  * its decimal point. */

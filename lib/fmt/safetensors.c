@@ -18,7 +18,7 @@
 #define MAX_TENSORS 1000000
 #define MAX_NAME 1024
 
-/* ---- messages ---------------------------------------------------------- */
+/* ---- messages -------------------------------------------------------- */
 
 /* "FILE: what", or "FILE: tensor "NAME" what" with a tensor.  Both names
  * come from outside and are escaped. */
@@ -61,7 +61,7 @@ static int refuse_text(const char *file, const char *tensor,
     return -1;
 }
 
-/* ---- one entry of the header ------------------------------------------- */
+/* ---- one entry of the header ----------------------------------------- */
 
 /* Tensors while they are being read: offsets beside them, for the order. */
 struct entry {
@@ -183,7 +183,7 @@ static int read_metadata(pcv_tensors *t, const pcv_json *v, const char *file)
     return 0;
 }
 
-/* ---- the whole header -------------------------------------------------- */
+/* ---- the whole header ------------------------------------------------ */
 
 /* Of the tensors that begin together the empty ones come first; names keep
  * the order of those fixed. */
@@ -417,7 +417,7 @@ const char *pcv_tensors_meta(const pcv_tensors *t, const char *key)
     return NULL;
 }
 
-/* ---- writing ----------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------- */
 
 static void add_string(pcv_buf *b, const char *s)
 {

@@ -23,7 +23,7 @@
 #define HASH "pcv.xxh3"
 #define HASH_DIGITS 16
 
-/* ---- writing ----------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------- */
 
 static size_t out_bytes(const pcv_tensor_out *t)
 {
@@ -96,7 +96,7 @@ void pcv_sts_record(pcv_buf *b, const pcv_tensor_out *t, size_t count,
     pcv_free(v);
 }
 
-/* ---- reading ----------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------- */
 
 struct pcv_sts {
     int fd;

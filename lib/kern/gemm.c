@@ -13,6 +13,7 @@
 #include <cblas.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static pthread_mutex_t serial = PTHREAD_MUTEX_INITIALIZER;
@@ -65,6 +66,20 @@ const char *pcv_blas_better(void)
         return "Haswell";
 #endif
     return NULL;
+}
+
+/* OpenBLAS takes this much at its first product of a thread and, when it
+ * cannot have it, tries for ever. */
+enum { BLAS_BUFFER = 136 << 20 };
+
+int pcv_blas_room(void)
+{
+    void *p = malloc(BLAS_BUFFER);      /* never touched: address space only */
+
+    free(p);
+    return p ? 0 : pcv_fail(EX_OSERR, "out of memory: %d MB of address space "
+                            "per thread wanted for products",
+                            BLAS_BUFFER >> 20);
 }
 
 void pcv_gemm(bool ta, bool tb, int m, int n, int k, real alpha,

@@ -15,7 +15,7 @@ typedef float real;
 #define PCV_REAL PCV_F32
 #endif
 
-/* ---- gemm.c: the only file that includes cblas.h ------------------------ */
+/* ---- gemm.c: the only file that includes cblas.h --------------------- */
 
 /* C (m x n, row stride ldc) = alpha op(A) op(B) + beta C, row-major: op(A)
  * is m x k, op(B) k x n, transposed where ta, tb say so.  One call of a
@@ -39,7 +39,11 @@ const char *pcv_blas_name(void);
  * kernel in use fits. */
 const char *pcv_blas_better(void);
 
-/* ---- rows.inc.c: every vector loop, once per instruction set ------------- */
+/* Is there room for one more thread's products?  0, or -1 with a message;
+ * asked before a thread's first one, because OpenBLAS hangs without. */
+int pcv_blas_room(void);
+
+/* ---- rows.inc.c: every vector loop, once per instruction set --------- */
 
 /* A run of elements of a grid, as the structured attend sees them
  * (nn/grid_attend.c has the algebra). */
@@ -116,7 +120,7 @@ typedef struct {
                        double square0, int channels, real *mean, real *rstd);
 } pcv_rows;
 
-/* ---- cpu.c ------------------------------------------------------------- */
+/* ---- cpu.c ----------------------------------------------------------- */
 
 /* The table of the best instruction set this processor has; PCV_CPU=base,
  * avx2 or avx512 in the environment forces a lower one. */

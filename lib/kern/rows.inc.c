@@ -82,7 +82,7 @@ static inline real erf1(real x)
 }
 #endif
 
-/* ---- sums and scalings ------------------------------------------------- */
+/* ---- sums and scalings ----------------------------------------------- */
 
 static real rows_max(const real *x, int n)
 {
@@ -139,7 +139,7 @@ static real rows_dot(const real *x, const real *y, int n)
     return s;
 }
 
-/* ---- layer norm (eps 1e-5, as every published checkpoint) -------------- */
+/* ---- layer norm (eps 1e-5, as every published checkpoint) ------------ */
 
 static void rows_norm(const real *x, int n, const real *g, const real *b,
                       real *y, real *stats)
@@ -196,7 +196,7 @@ static void rows_norm_sums(const real *x, int n, const real *stats,
     }
 }
 
-/* ---- activations ------------------------------------------------------- */
+/* ---- activations ----------------------------------------------------- */
 
 static void rows_gelu(const real *x, int n, real *y)
 {
@@ -247,7 +247,7 @@ static void rows_gelu_tanh_back(const real *x, int n, const real *dy, real *dx)
     }
 }
 
-/* ---- attention and the optimiser --------------------------------------- */
+/* ---- attention and the optimiser ------------------------------------- */
 
 static void rows_soft_back(real *restrict s, real *restrict dp, int n, real lse,
                            real d)
@@ -281,7 +281,7 @@ static void rows_adam(const real *g, int n, real gscale, real *restrict m,
     }
 }
 
-/* ---- the structured attend --------------------------------------------- */
+/* ---- the structured attend ------------------------------------------- */
 
 /* s = base + table + content . u - m sum(u), the product with r last.  The
  * body is a macro because the number of content channels must be a constant
@@ -452,8 +452,8 @@ static void rows_grid_stats(const real *content, size_t plane, int c, int n,
 extern const pcv_rows ROWS_TABLE;
 const pcv_rows ROWS_TABLE = {
     ROWS_NAME, rows_max, rows_exp_sum, rows_scale, rows_axpy, rows_add,
-    rows_dot, rows_norm, rows_norm_back, rows_norm_sums, rows_gelu, rows_gelu_back,
-    rows_gelu_tanh, rows_gelu_tanh_back, rows_soft_back, rows_adam,
-    rows_grid_score, rows_grid_weigh, rows_grid_back, rows_outer_add,
-    rows_outer_sum, rows_grid_stats,
+    rows_dot, rows_norm, rows_norm_back, rows_norm_sums, rows_gelu,
+    rows_gelu_back, rows_gelu_tanh, rows_gelu_tanh_back, rows_soft_back,
+    rows_adam, rows_grid_score, rows_grid_weigh, rows_grid_back,
+    rows_outer_add, rows_outer_sum, rows_grid_stats,
 };

@@ -64,9 +64,9 @@ static int refuse(const pcv_row *r, const char *value)
 {
     const char *v = r->field.values;
 
-    if (r->type == PCV_ROW_INT || r->type == PCV_ROW_REAL || r->type == PCV_ROW_RES ||
-        r->type == PCV_ROW_STATS)
-        return pcv_fail(EX_USAGE, "%s: '%s', want a number from %g to %g",
+    if (r->type == PCV_ROW_INT || r->type == PCV_ROW_REAL ||
+        r->type == PCV_ROW_RES || r->type == PCV_ROW_STATS)
+        return pcv_fail(EX_USAGE, "%s: '%s', want a number from %.12g to %.12g",
                         r->field.name, value, r->min, r->max);
     return pcv_fail(EX_USAGE, "%s: '%s', want %s", r->field.name, value,
                     *v == '|' ? v + 1 : v);
@@ -171,7 +171,8 @@ void pcv_table_default(const pcv_table *t, void *s)
     for (size_t i = 0; i < t->count; i++) {
         const pcv_row *r = &t->row[i];
 
-        if (r->type == PCV_ROW_INT || r->type == PCV_ROW_BOOL || r->type == PCV_ROW_WORD)
+        if (r->type == PCV_ROW_INT || r->type == PCV_ROW_BOOL ||
+            r->type == PCV_ROW_WORD)
             *pcv_row_int(s, r) = (int)r->standard;
         else if (r->type == PCV_ROW_TEXT)
             *((char *)s + r->at) = '\0';

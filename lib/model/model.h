@@ -6,7 +6,7 @@
 #include "../fmt/fmt.h"
 #include "../tokens/tokens.h"
 
-/* ---- fields.c: a struct described by a table --------------------------------- */
+/* ---- fields.c: a struct described by a table ------------------------- */
 
 typedef struct {
     const char *name;           /* "latents": --latents */
@@ -46,7 +46,7 @@ double *pcv_row_real(void *s, const pcv_row *r);
 int pcv_row_numbers(const pcv_row *r);
 int pcv_row_number(void *s, const pcv_row *r, int k, double v); /* 0 or -1 */
 
-/* ---- spec.c: what a model is; our config.json --------------------------------- */
+/* ---- spec.c: what a model is; our config.json ------------------------ */
 
 enum pcv_task { PCV_CLASSIFY, PCV_RECONSTRUCT };
 enum pcv_decoder { PCV_DECODE_QUERY, PCV_DECODE_MEAN, PCV_DECODE_GRID };
@@ -101,7 +101,7 @@ int pcv_spec_set_labels(pcv_spec *s, const char *const *label, int n);
 int pcv_spec_parse(pcv_spec *s, const char *text, size_t n, const char *name);
 void pcv_spec_write(const pcv_spec *s, pcv_buf *b);
 
-/* ---- net.c: the blocks and the plan --------------------------------------------- */
+/* ---- net.c: the blocks and the plan ---------------------------------- */
 
 /* One use of a block.  The same block may be used many times: that is weight
  * sharing. */
@@ -130,7 +130,7 @@ int pcv_net_build(pcv_net *n, const pcv_spec *spec);
 int pcv_net_init(pcv_net *n, uint64_t seed);    /* allocates and draws */
 void pcv_net_free(pcv_net *n);
 
-/* ---- load.c ----------------------------------------------------------------------- */
+/* ---- load.c ---------------------------------------------------------- */
 
 /* A directory with config.json and model.safetensors.  Names every tensor
  * that is missing, extra or of another shape. */
@@ -144,7 +144,7 @@ int pcv_net_save(const pcv_net *n, const char *dir);
 /* The parameters as rows for a writer, *out owned by the caller. */
 int pcv_net_tensors(const pcv_net *n, pcv_tensor_out **out);
 
-/* ---- session.c: one pass ------------------------------------------------------------ */
+/* ---- session.c: one pass --------------------------------------------- */
 
 /* Memory is planned when inputs are bound and of a new shape; encode, decode
  * and backward never allocate. */
@@ -188,7 +188,7 @@ const real *pcv_session_decode(pcv_session *s, const pcv_pass *pass,
 void pcv_session_backward(pcv_session *s, const pcv_pass *pass, int n);
 int pcv_net_queries(const pcv_net *n);      /* O: 1 for a mean decoder */
 
-/* ---- cost.c -------------------------------------------------------------------------- */
+/* ---- cost.c ---------------------------------------------------------- */
 
 typedef struct {
     double elements, channels;  /* M, C */

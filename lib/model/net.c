@@ -64,7 +64,7 @@ static void self_path(char *out, size_t n, int set, int layer)
         snprintf(out, n, ENCODER ".self_attends_%d.%d", set, layer);
 }
 
-/* ---- blocks ----------------------------------------------------------------- */
+/* ---- blocks ---------------------------------------------------------- */
 
 static pcv_block_shape cross_shape(const pcv_net *n)
 {
@@ -139,7 +139,7 @@ static int make_plan(pcv_net *n)
     return 0;
 }
 
-/* ---- input and output ----------------------------------------------------------- */
+/* ---- input and output ------------------------------------------------ */
 
 static pcv_stem_spec stem_spec(const pcv_spec *s)
 {

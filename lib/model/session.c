@@ -58,7 +58,7 @@ void pcv_session_close(pcv_session *s)
     pcv_batch_free(&s->batch);
 }
 
-/* ---- the memory plan ------------------------------------------------------------- */
+/* ---- the memory plan ------------------------------------------------- */
 
 static int form_of(const pcv_session *s)
 {
@@ -156,6 +156,8 @@ static int plan(pcv_session *s, int items)
     pcv_arena count = {0};
 
     drop_memory(s);
+    if (pcv_blas_room() < 0)
+        return -1;
     s->items = items;
     s->elements = s->batch.tokens.n;
     memcpy(s->len, s->batch.len, sizeof s->len);
@@ -202,7 +204,7 @@ int pcv_session_plan(pcv_session *s, int items, const real *latents)
     return 0;
 }
 
-/* ---- encode ------------------------------------------------------------------------- */
+/* ---- encode ---------------------------------------------------------- */
 
 static void start_latents(pcv_session *s)
 {
@@ -230,7 +232,7 @@ const real *pcv_session_encode(pcv_session *s, const pcv_pass *pass)
     return s->x[s->net->uses];
 }
 
-/* ---- decode -------------------------------------------------------------------------- */
+/* ---- decode ---------------------------------------------------------- */
 
 /* Mean over latents (Perceiver, appendix C). */
 static void pool(const pcv_session *s, const real *x)
@@ -271,7 +273,7 @@ const real *pcv_session_decode(pcv_session *s, const pcv_pass *pass,
     return s->out;
 }
 
-/* ---- backward -------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------- */
 
 static void mean_backward(pcv_session *s)
 {

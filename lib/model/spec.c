@@ -41,7 +41,8 @@ static const pcv_row rows[] = {
     { { "samples", "sound is padded or cut to this many; 0 as it comes", "N" },
       false, "samples", PCV_ROW_INT, AT(prep.samples), 8192, 0, BIG },
     { { "length", "most bytes or points of an input", "N" },
-      true, "max_position_embeddings", PCV_ROW_INT, AT(prep.length), 2048, 1, BIG },
+      true, "max_position_embeddings", PCV_ROW_INT,
+      AT(prep.length), 2048, 1, BIG },
     { { "special", "put bytes between [CLS] and [SEP]", "no|yes" },
       false, "special_tokens", PCV_ROW_BOOL, AT(prep.special), 1, 0, 1 },
     { { "position", "position code", "none|fourier|nerf|learned" },
@@ -75,28 +76,32 @@ static const pcv_row rows[] = {
     { { "cross-attends", "rounds that start by attending to the input", "N" },
       false, "cross_attends", PCV_ROW_INT, AT(cross_attends), 1, 1, 4096 },
     { { "share-first-cross", "cross-attend 1 shares with the rest", "no|yes" },
-      false, "share_first_cross", PCV_ROW_BOOL, AT(share_first_cross), 0, 0, 1 },
+      false, "share_first_cross", PCV_ROW_BOOL,
+      AT(share_first_cross), 0, 0, 1 },
     { { "share-cross", "cross-attends 2.. share one set", "no|yes" },
       false, "share_cross", PCV_ROW_BOOL, AT(share_cross), 1, 0, 1 },
     { { "share-first-block", "block 1 shares with the rest", "no|yes" },
-      false, "share_first_block", PCV_ROW_BOOL, AT(share_first_block), 1, 0, 1 },
+      false, "share_first_block", PCV_ROW_BOOL,
+      AT(share_first_block), 1, 0, 1 },
     { { "share-blocks", "blocks 2.. share one set", "no|yes" },
       false, "share_blocks", PCV_ROW_BOOL, AT(share_blocks), 1, 0, 1 },
     { { "cross-heads", "heads of the encoder's cross-attends", "N" },
-      true, "num_cross_attention_heads", PCV_ROW_INT, AT(cross_heads), 1, 1, 4096 },
+      true, "num_cross_attention_heads", PCV_ROW_INT,
+      AT(cross_heads), 1, 1, 4096 },
     { { "self-heads", "heads of the self-attention layers", "N" },
-      true, "num_self_attention_heads", PCV_ROW_INT, AT(self_heads), 4, 1, 4096 },
+      true, "num_self_attention_heads", PCV_ROW_INT,
+      AT(self_heads), 4, 1, 4096 },
     { { "qk-channels", "width of queries and keys; 0: that of what is read",
         "N" },
       true, "qk_channels", PCV_ROW_INT, AT(qk), 0, 0, 65536 },
     { { "v-channels", "width of values; 0: that of queries", "N" },
       true, "v_channels", PCV_ROW_INT, AT(v), 0, 0, 65536 },
     { { "cross-widening", "MLP of the cross-attends, times its input", "N" },
-      true, "cross_attention_widening_factor", PCV_ROW_INT, AT(cross_widening), 1, 1,
-      64 },
+      true, "cross_attention_widening_factor", PCV_ROW_INT,
+      AT(cross_widening), 1, 1, 64 },
     { { "self-widening", "MLP of the self-attention layers", "N" },
-      true, "self_attention_widening_factor", PCV_ROW_INT, AT(self_widening), 1, 1,
-      64 },
+      true, "self_attention_widening_factor", PCV_ROW_INT,
+      AT(self_widening), 1, 1, 64 },
     { { "activation", "of the MLPs", "gelu|gelu_tanh" },
       true, "hidden_act", PCV_ROW_WORD, AT(act), PCV_GELU, 0, 0 },
     { { "query-residual", "encoder cross-attends add the latents", "no|yes" },
@@ -139,7 +144,7 @@ void pcv_spec_default(pcv_spec *s)
     pcv_table_default(&table, s);
 }
 
-/* ---- labels and copies ---------------------------------------------------------- */
+/* ---- labels and copies ----------------------------------------------- */
 
 static void free_labels(pcv_spec *s)
 {
@@ -180,7 +185,7 @@ int pcv_spec_copy(pcv_spec *to, const pcv_spec *from)
                                from->outputs);
 }
 
-/* ---- do the fields fit together --------------------------------------------------- */
+/* ---- do the fields fit together -------------------------------------- */
 
 static int divides(const char *what, int width, const char *by, int heads)
 {
@@ -214,6 +219,10 @@ int pcv_spec_check(const pcv_spec *s)
         return pcv_fail(EX_DATAERR, "v-channels is %d, want latent-channels = "
                         "%d: self-attention adds its result to the latents", v,
                         s->d);
+    if (s->prep.modality == PCV_BYTES && s->position != PCV_POS_LEARNED &&
+        s->position != PCV_POS_NONE)
+        return pcv_fail(EX_DATAERR, "modality=bytes wants position=learned or "
+                        "none");
     if (s->task == PCV_RECONSTRUCT && s->decoder != PCV_DECODE_GRID)
         return pcv_fail(EX_DATAERR, "task=reconstruct wants decoder=grid");
     if (s->decoder == PCV_DECODE_GRID &&
@@ -229,7 +238,7 @@ int pcv_spec_check(const pcv_spec *s)
     return check_size(s);
 }
 
-/* ---- config.json -------------------------------------------------------------------- */
+/* ---- config.json ----------------------------------------------------- */
 
 static const pcv_json *value_of(const pcv_json *top, const pcv_row *r)
 {

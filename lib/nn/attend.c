@@ -30,7 +30,7 @@ static inline size_t mul3(int a, int b, int c)
     return (size_t)a * (size_t)b * (size_t)c;
 }
 
-/* ---- the core ---------------------------------------------------------- */
+/* ---- the core -------------------------------------------------------- */
 
 typedef struct {
     pcv_core c;
@@ -211,7 +211,7 @@ void pcv_core_backward(const pcv_core *c, const real *q, const real *k,
     pcv_arena_release(scratch, mark);
 }
 
-/* ---- rows of a source and their projections ---------------------------- */
+/* ---- rows of a source and their projections -------------------------- */
 
 typedef struct {
     const pcv_tokens *t;
@@ -290,7 +290,7 @@ static pcv_core core_of(const pcv_reader *r, const pcv_tokens *t, int items,
     return c;
 }
 
-/* ---- plain ------------------------------------------------------------- */
+/* ---- plain ----------------------------------------------------------- */
 
 /* The part of item b.  Each item has products of its own: its numbers do not
  * depend on its neighbours. */
@@ -347,7 +347,7 @@ static void plain_backward(const pcv_reader *r, const pcv_tokens *t, int n,
         t->tile_backward(t, b, 0, t->n, p.dx + mul3(b, t->n, t->c));
 }
 
-/* ---- tiled ------------------------------------------------------------- */
+/* ---- tiled ----------------------------------------------------------- */
 
 static int tile_rows(const pcv_tokens *t)
 {
@@ -456,7 +456,7 @@ static void tiled_backward(const pcv_reader *r, const pcv_tokens *t, int n,
     }
 }
 
-/* ---- the choice -------------------------------------------------------- */
+/* ---- the choice ------------------------------------------------------ */
 
 /* Whole matrices while rows, keys and values of the batch stay in a few
  * megabytes; beyond that streaming costs nothing and bounds the memory. */

@@ -17,6 +17,7 @@ static void linear(pcv_linear *l, pcv_params *p, const char *path,
     pcv_buf b = {0};
 
     pcv_buf_printf(&b, "%s.%s", path, name);
+    p->failed |= b.failed;
     pcv_linear_init(l, p, b.data ? b.data : "", in, out, true,
                     1 / sqrt((double)in));
     pcv_buf_free(&b);
@@ -28,6 +29,7 @@ static void norm(pcv_norm *l, pcv_params *p, const char *path,
     pcv_buf b = {0};
 
     pcv_buf_printf(&b, "%s.%s", path, name);
+    p->failed |= b.failed;
     pcv_norm_init(l, p, b.data ? b.data : "", n);
     pcv_buf_free(&b);
 }
@@ -98,7 +100,7 @@ void pcv_block_layout(const pcv_block *b, const pcv_tokens *t, int items,
     rec->g = pcv_arena_take(a, rows * wide, w);
 }
 
-/* ---- forward ----------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------- */
 
 static void attend(const pcv_block *b, const pcv_tokens *t, int items, int n,
                    int form, pcv_block_record *rec, pcv_arena *scratch)
@@ -180,7 +182,7 @@ void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
     add(y, rec->x1, size);
 }
 
-/* ---- backward ---------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------- */
 
 typedef struct {
     real *dw;                   /* rows x widening d: through the MLP */

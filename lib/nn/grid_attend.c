@@ -38,7 +38,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- forward ----------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------- */
 
 /* Scores of read i over the tile; the running maximum follows. */
 static void score_read(const grid_job *j, const grid_tile *t,
@@ -200,7 +200,7 @@ void pcv_grid_forward(const pcv_reader *r, const pcv_tokens *t, int n,
                    y + mul(b * n, r->value->out));
 }
 
-/* ---- backward ---------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------- */
 
 /* Reads' shares of one tile's content gradient: G, Gs, Gx. */
 static void gather_content(const grid_tile *t, grid_work *w, int count)

@@ -8,7 +8,7 @@
 
 enum { FUSED = 3 };
 
-/* ---- scratch ----------------------------------------------------------- */
+/* ---- scratch --------------------------------------------------------- */
 
 static bool fused(const pcv_segment *s)
 {
@@ -136,7 +136,7 @@ void pcv_grid_axes(grid_job *j)
     }
 }
 
-/* ---- folds ------------------------------------------------------------- */
+/* ---- folds ----------------------------------------------------------- */
 
 /* Rows of a group, times the gain when asked; sums over the channels. */
 void pcv_fold_open(const grid_job *j, grid_fold *f, const real *rows, int count,
@@ -186,7 +186,7 @@ void pcv_fold_segment(const grid_job *j, grid_fold *f, const pcv_segment *s,
     }
 }
 
-/* ---- tiles ------------------------------------------------------------- */
+/* ---- tiles ----------------------------------------------------------- */
 
 int pcv_segment_inner(const pcv_segment *s)
 {
@@ -345,7 +345,7 @@ void pcv_tile_marginals(const grid_tile *t, grid_state *s, int i,
                            (size_t)outer_index(t->s, t->row + r, a)] += row[r];
 }
 
-/* ---- sums of a segment ------------------------------------------------- */
+/* ---- sums of a segment ----------------------------------------------- */
 
 void pcv_segment_open(grid_state *s, const pcv_segment *seg, int count)
 {

@@ -16,7 +16,7 @@
 
 #include "../kern/kern.h"
 
-/* ---- param.c: named parameters ------------------------------------------- */
+/* ---- param.c: named parameters --------------------------------------- */
 
 typedef struct {
     char *name;                 /* path in the file, Hugging Face's */
@@ -47,7 +47,7 @@ void pcv_params_init(pcv_params *p, uint64_t seed);
 pcv_param *pcv_params_find(const pcv_params *p, const char *name); /* NULL */
 void pcv_params_free(pcv_params *p);
 
-/* ---- linear.c: y = x W^T + b ------------------------------------------- */
+/* ---- linear.c: y = x W^T + b ----------------------------------------- */
 
 typedef struct {
     pcv_param *w, *b;           /* out x in; out, or NULL: no bias */
@@ -64,7 +64,7 @@ void pcv_linear_backward(const pcv_linear *l, const real *x, const real *dy,
 /* db += column sums of dy (rows x n), each column on one thread. */
 void pcv_column_sums(const real *dy, int rows, int n, real *db);
 
-/* ---- norm.c: layer norm over the last axis ----------------------------- */
+/* ---- norm.c: layer norm over the last axis --------------------------- */
 
 typedef struct {
     pcv_param *g, *b;
@@ -77,7 +77,7 @@ void pcv_norm_forward(const pcv_norm *l, const real *x /* rows x n */,
 void pcv_norm_backward(const pcv_norm *l, const real *x, const real *stats,
                        const real *dy, int rows, real *dx);
 
-/* ---- act.c ------------------------------------------------------------- */
+/* ---- act.c ----------------------------------------------------------- */
 
 enum pcv_act { PCV_GELU, PCV_GELU_TANH };
 
@@ -85,7 +85,7 @@ void pcv_act_forward(int act, const real *x, size_t n, real *y);
 void pcv_act_backward(int act, const real *x, size_t n, const real *dy,
                       real *dx /* = , not += */);
 
-/* ---- drop.c: dropout from the counter generator ------------------------ */
+/* ---- drop.c: dropout from the counter generator ---------------------- */
 
 /* What makes a pass: seed and step key the random numbers, so that a
  * recomputed forward drops the same. */
@@ -98,7 +98,7 @@ typedef struct {
  * Forward and backward are the same call. */
 void pcv_dropout(const pcv_pass *pass, uint64_t layer, real *x, size_t n);
 
-/* ---- loss.c ------------------------------------------------------------ */
+/* ---- loss.c ---------------------------------------------------------- */
 
 /* Mean over rows of the cross-entropy of logits (rows x k) with labels, the
  * target being (1 - smooth) one-hot + smooth / k.  dlogits (NULL or rows x k)
@@ -110,7 +110,7 @@ double pcv_squared_error(const real *y, const real *target, size_t n, real *dy);
 /* p = softmax of k logits, in double. */
 void pcv_softmax(const real *logits, int k, double *p);
 
-/* ---- position.c: Fourier features (Perceiver, section 3.2) ------------- */
+/* ---- position.c: Fourier features (Perceiver, section 3.2) ----------- */
 
 enum pcv_position { PCV_POS_NONE, PCV_POS_FOURIER, PCV_POS_NERF,
                     PCV_POS_LEARNED };
@@ -126,7 +126,7 @@ double pcv_grid_position(int i, int n);
  * all raw positions, then all sines, then all cosines. */
 int pcv_fourier_channel(int d, int bands, int a, int col);
 
-/* ---- tokens: where rows come from (implementations: tokens/) ----------- */
+/* ---- tokens: where rows come from (implementations: tokens/) --------- */
 
 /* Rows with structure: a grid whose elements are
  * [content | one feature table per axis | constant].  The last axis is the
@@ -159,7 +159,7 @@ struct pcv_tokens {
     void *self;                 /* the implementation's */
 };
 
-/* ---- attend.c: softmax attention over projected rows ------------------- */
+/* ---- attend.c: softmax attention over projected rows ----------------- */
 
 /* Reads a source with queries: keys and values are projections of its
  * normalised rows. */
@@ -214,7 +214,7 @@ void pcv_core_backward(const pcv_core *c, const real *q, const real *k,
                        pcv_arena *scratch);
 size_t pcv_core_scratch(const pcv_core *c, bool backward);
 
-/* ---- grid_attend.c: the same attention over a grid, without its rows --- */
+/* ---- grid_attend.c: the same attention over a grid, without its rows ---- */
 
 void pcv_grid_forward(const pcv_reader *r, const pcv_tokens *t, int n,
                       const real *q, real *y, pcv_read_record *rec,
@@ -226,7 +226,7 @@ void pcv_grid_backward(const pcv_reader *r, const pcv_tokens *t, int n,
 size_t pcv_grid_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
                         bool backward);
 
-/* ---- block.c: the attend block ----------------------------------------- */
+/* ---- block.c: the attend block --------------------------------------- */
 
 /* norm, project, attend, project, residual; norm, MLP, residual.  One kind of
  * block serves cross-attention (source: tokens), self-attention (source: its

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* ---- content ----------------------------------------------------------- */
+/* ---- content --------------------------------------------------------- */
 
 int pcv_grid_content(const pcv_stem_spec *s)
 {
@@ -108,7 +108,7 @@ int pcv_grid_fill(pcv_batch *b, const pcv_array *const *x, int items)
     return 0;
 }
 
-/* ---- positions --------------------------------------------------------- */
+/* ---- positions ------------------------------------------------------- */
 
 static int columns(const pcv_stem_spec *s)
 {
@@ -159,7 +159,7 @@ static int axes_of(const pcv_stem_spec *s)
     return s->modality == PCV_IMAGE ? 2 : 1;
 }
 
-/* ---- rows -------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------ */
 
 static void tile(const pcv_tokens *t, int item, int at, int n, real *out)
 {

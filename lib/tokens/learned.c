@@ -23,7 +23,7 @@ static int elements(const pcv_stem_spec *s)
     return s->size[0] * (s->modality == PCV_IMAGE ? s->size[1] : 1);
 }
 
-/* ---- rows -------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------ */
 
 /* The content of rows at .. at+n, element by element: n x c. */
 static void gather(const pcv_batch *b, int item, int at, int n, real *out)
@@ -122,7 +122,7 @@ static void tile_backward(const pcv_tokens *t, int item, int at, int n,
                     dout + (size_t)j * (size_t)t->c);
 }
 
-/* ---- the kind ---------------------------------------------------------- */
+/* ---- the kind -------------------------------------------------------- */
 
 static int bind(pcv_batch *b, const pcv_array *const *x, int items)
 {

@@ -66,7 +66,7 @@ int pcv_batch_bind(pcv_batch *b, const pcv_stem *s, const pcv_array *const *x,
                    int items);
 void pcv_batch_free(pcv_batch *b);
 
-/* ---- stem.c's table ---------------------------------------------------- */
+/* ---- stem.c's table -------------------------------------------------- */
 
 struct pcv_stem_kind {
     const char *name;
@@ -78,7 +78,7 @@ struct pcv_stem_kind {
 extern const pcv_stem_kind pcv_stem_grid, pcv_stem_learned, pcv_stem_text,
     pcv_stem_points;
 
-/* ---- grid.c: shared by the kinds that read grids ----------------------- */
+/* ---- grid.c: shared by the kinds that read grids --------------------- */
 
 /* Content channels of a row, and the grid of one input: axes and lengths.
  * 0, or -1 when the array does not fit the stem. */
@@ -88,7 +88,7 @@ int pcv_grid_shape(const pcv_stem_spec *s, const pcv_array *x, int *axes,
 /* Fills b->content (planar) and the sizes from B inputs of one shape. */
 int pcv_grid_fill(pcv_batch *b, const pcv_array *const *x, int items);
 
-/* ---- rows.c: rows that are in memory ----------------------------------- */
+/* ---- rows.c: rows that are in memory --------------------------------- */
 
 /* Tokens over rows (B x M x C) whose gradient, if wanted, adds to drows. */
 typedef struct {
@@ -100,7 +100,7 @@ typedef struct {
 void pcv_rows_bind(pcv_row_tokens *r, const real *rows, real *drows, int items,
                    int n, int c);
 
-/* ---- queries.c: the rows that are asked for ---------------------------- */
+/* ---- queries.c: the rows that are asked for -------------------------- */
 
 enum pcv_ask { PCV_ASK_LEARNED, PCV_ASK_GRID };
 

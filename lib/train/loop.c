@@ -43,7 +43,7 @@ static double seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* ---- opening ------------------------------------------------------------------ */
+/* ---- opening --------------------------------------------------------- */
 
 static void add_setting(pcv_buf *b, const char *name, const pcv_buf *value)
 {
@@ -156,7 +156,7 @@ static void close_run(run *r)
     pcv_free(r->target.target);
 }
 
-/* ---- events --------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------- */
 
 static double examples_per_second(const run *r)
 {
@@ -220,7 +220,7 @@ static int tell(run *r, const char *event, double loss, double accuracy,
     return answer;
 }
 
-/* ---- saving ----------------------------------------------------------------------- */
+/* ---- saving ---------------------------------------------------------- */
 
 static int save_checkpoint(run *r)
 {
@@ -236,8 +236,9 @@ static bool has_val(const run *r)
     return r->splits.val.count > 0;
 }
 
-/* The score that is made large: accuracy, or minus the loss; the model on
- * disk is the best one when that is asked for and can be known. */
+/* The score that is made large: accuracy (of equal ones the one with the lower
+ * loss), or minus the loss; the model on disk is the best one when that is
+ * asked for and can be known. */
 static int evaluate(run *r)
 {
     double loss, accuracy, score;
@@ -245,7 +246,7 @@ static int evaluate(run *r)
     if (pcv_training_evaluate(&r->net, &r->splits.val, &loss, &accuracy) < 0)
         return -1;
     tell(r, "eval", loss, accuracy, NULL);
-    score = isnan(accuracy) ? -loss : accuracy;
+    score = isnan(accuracy) ? -loss : accuracy - 1e-9 * loss;
     if (score > r->state.best) {
         r->state.best = score;
         if (r->t->run.keep_best)
@@ -254,7 +255,7 @@ static int evaluate(run *r)
     return 0;
 }
 
-/* ---- a step ------------------------------------------------------------------------- */
+/* ---- a step ---------------------------------------------------------- */
 
 static void order_for(run *r, uint64_t epoch)
 {
@@ -345,7 +346,7 @@ static int step(run *r)
     return result;
 }
 
-/* ---- the loop ------------------------------------------------------------------------ */
+/* ---- the loop -------------------------------------------------------- */
 
 static bool due(const run *r, int every)
 {

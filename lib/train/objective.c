@@ -44,7 +44,7 @@ double pcv_objective(pcv_session *s, const pcv_target *t, double smoothing,
                              (size_t)t->asked * (size_t)spec->outputs, dout);
 }
 
-/* ---- a whole split ------------------------------------------------------------ */
+/* ---- a whole split --------------------------------------------------- */
 
 enum { BATCH = 64, QUERIES = 65536 };   /* at once, at most */
 

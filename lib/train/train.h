@@ -5,7 +5,7 @@
 #include "../data/data.h"
 #include "../model/model.h"
 
-/* ---- settings.c: a run as one table ------------------------------------------ */
+/* ---- settings.c: a run as one table ---------------------------------- */
 
 enum pcv_optimizer { PCV_ADAMW, PCV_LAMB };
 enum pcv_schedule { PCV_COSINE, PCV_CONSTANT, PCV_STEP };
@@ -38,7 +38,7 @@ void pcv_run_default(pcv_run_spec *r);
 int pcv_run_set(pcv_run_spec *r, const char *name, const char *value);
 void pcv_run_get(const pcv_run_spec *r, const char *name, pcv_buf *b);
 
-/* ---- optimizer.c: AdamW and LAMB ----------------------------------------------- */
+/* ---- optimizer.c: AdamW and LAMB ------------------------------------- */
 
 /* First and second moments of every parameter, in the order of its slab. */
 typedef struct {
@@ -53,12 +53,12 @@ void pcv_optimize(pcv_moments *o, const pcv_run_spec *r, pcv_params *p,
 /* Global norm of the gradient, in double. */
 double pcv_gradient_norm(const pcv_params *p);
 
-/* ---- schedule.c ------------------------------------------------------------------ */
+/* ---- schedule.c ------------------------------------------------------ */
 
 /* Rate of step `step` (from 0) of `steps`. */
 double pcv_learning_rate(const pcv_run_spec *r, uint64_t step, uint64_t steps);
 
-/* ---- feed.c: examples in batches ---------------------------------------------------- */
+/* ---- feed.c: examples in batches ------------------------------------- */
 
 /* Prepared examples of one pass over a data set; the order is a pure function
  * of (seed, epoch). */
@@ -68,7 +68,7 @@ typedef struct {
     uint32_t count;
 } pcv_split;
 
-/* The two splits of a run: --val, or a share of the data that the seed picks. */
+/* The two splits of a run: --val, or a share of the data by the seed. */
 typedef struct {
     pcv_dataset *data, *held;   /* held: NULL when split off from data */
     uint32_t *order;            /* of data: training first, then held out */
@@ -89,7 +89,7 @@ int pcv_feed(const pcv_split *s, const pcv_prep *prep, const uint32_t *order,
              int items, const pcv_run_spec *r, uint64_t step, pcv_array *x,
              int *label);
 
-/* ---- checkpoint.c ------------------------------------------------------------------- */
+/* ---- checkpoint.c ---------------------------------------------------- */
 
 /* Where a run stands: enough to go on bit for bit. */
 typedef struct {
@@ -109,7 +109,7 @@ int pcv_checkpoint_save(const char *dir, const pcv_net *n,
 int pcv_checkpoint_load(const char *dir, pcv_net *n, pcv_moments *o,
                         pcv_state *s, const char *settings);
 
-/* ---- loop.c --------------------------------------------------------------------------- */
+/* ---- loop.c ---------------------------------------------------------- */
 
 typedef struct {
     const char *event;
@@ -132,7 +132,7 @@ typedef struct {
 /* 0 done, 1 stopped by watch (saved), -1 failed. */
 int pcv_training_run(pcv_training *t);
 
-/* ---- objective.c: outputs and targets -> loss and gradient ----------------------------- */
+/* ---- objective.c: outputs and targets -> loss and gradient ----------- */
 
 /* What a batch asks and wants.  classify: labels; reconstruct: the values of
  * the input at the queries. */
