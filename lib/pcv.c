@@ -349,14 +349,9 @@ pcv_values *pcv_answer_array(pcv_worker *w, const pcv_values *x)
 
 void pcv_probabilities(const float *logits, size_t count, double *p)
 {
-    double top = -(double)INFINITY, sum = 0;
-
     for (size_t i = 0; i < count; i++)
-        top = (double)logits[i] > top ? (double)logits[i] : top;
-    for (size_t i = 0; i < count; i++)
-        sum += p[i] = exp((double)logits[i] - top);
-    for (size_t i = 0; i < count; i++)
-        p[i] /= sum;
+        p[i] = (double)logits[i];
+    pcv_softmax(p, count);
 }
 
 static pcv_values *probabilities(pcv_values *v)

@@ -33,7 +33,7 @@ static int rank_of(int modality)
            : modality == PCV_SOUND || modality == PCV_BYTES ? 1 : 2;
 }
 
-static int reading(const pcv_model *m, const pcv_inputs *in, pcv_reading *r)
+static int reading(const pcv_inputs *in, pcv_reading *r)
 {
     pcv_reading_default(r);
     if (modality_of(in->modality, &r->modality) < 0)
@@ -47,8 +47,9 @@ static int reading(const pcv_model *m, const pcv_inputs *in, pcv_reading *r)
         r->max_bytes = in->max_bytes;
     if (in->max_seconds > 0)
         r->max_seconds = in->max_seconds;
-    /* A model of bytes reads any file as bytes, except arrays of ids. */
-    (void)m;
+    if ((r->raw && pcv_raw_check(r->raw) < 0) ||
+        (r->pcm && pcv_pcm_check(r->pcm) < 0))
+        return -1;
     return 0;
 }
 
@@ -62,7 +63,7 @@ pcv_stream *pcv_stream_open(const pcv_model *m, const pcv_inputs *in)
     s->sources = (pcv_sources){ in->path, in->paths, in->list, in->nul,
                                 in->recursive, in->include, in->exclude,
                                 {0} };
-    if (reading(m, in, &s->sources.reading) == 0 &&
+    if (reading(in, &s->sources.reading) == 0 &&
         (s->items = pcv_items_open(&s->sources,
                                    rank_of(m->net.spec.prep.modality))))
         return s;
@@ -113,6 +114,23 @@ size_t pcv_entry_index(const pcv_entry *e)
     return e->item.index;
 }
 
+/* --modality=sound and its like refuse what is something else. */
+static int check_kind(const pcv_entry *e, int modality)
+{
+    static const struct { int modality, kind; const char *name; } rows[] = {
+        { PCV_IMAGE, PCV_MEDIA_IMAGE, "a picture" },
+        { PCV_SOUND, PCV_MEDIA_SOUND, "a sound" },
+        { PCV_PLAIN, PCV_MEDIA_ARRAY, "an array" },
+    };
+
+    for (size_t i = 0; i < PCV_LEN(rows); i++)
+        if (rows[i].modality == modality &&
+            rows[i].kind != e->item.media.kind)
+            return pcv_fail(EX_DATAERR, "%s: is not %s, which was asked for",
+                            e->item.name, rows[i].name);
+    return 0;
+}
+
 int pcv_entry_load(pcv_stream *s, pcv_entry *e)
 {
     const pcv_reading *how = &s->sources.reading;
@@ -120,7 +138,8 @@ int pcv_entry_load(pcv_stream *s, pcv_entry *e)
     if (pcv_item_decode(&e->item, how) < 0)
         return pcv_fail(e->item.code ? e->item.code : EX_DATAERR, "%s",
                         e->item.what ? e->item.what : "cannot be read");
-    if (pcv_prepare(&s->m->net.spec.prep, &e->item.media, e->item.name,
+    if (check_kind(e, how->modality) < 0 ||
+        pcv_prepare(&s->m->net.spec.prep, &e->item.media, e->item.name,
                     &e->x) < 0)
         return -1;
     pcv_media_free(&e->item.media);

@@ -215,7 +215,9 @@ static void test_smoothing(void **state)
         for (int r = 0; r < ROWS; r++) {
             double p[K], top = 0;
 
-            pcv_softmax(x + r * K, K, p);
+            for (int k = 0; k < K; k++)
+                p[k] = (double)x[r * K + k];
+            pcv_softmax(p, K);
             for (int k = 0; k < K; k++) {
                 double t = smooth[c] / K + (k == label[r]) * (1 - smooth[c]);
 

@@ -38,6 +38,8 @@ typedef struct {
     const char *pcm;            /* "ENC:RATE:CH" headerless sound; NULL none */
 } pcv_reading;
 void pcv_reading_default(pcv_reading *r);
+int pcv_raw_check(const char *raw);     /* 0, or -1: cannot be understood */
+int pcv_pcm_check(const char *pcm);
 
 /* ---- decode.c: the table of formats ---------------------------------- */
 

@@ -52,19 +52,33 @@ static bool parse_shape(const char *s, pcv_layout *l)
     return false;
 }
 
+static int layout_of(const char *raw, pcv_layout *l)
+{
+    const char *shape = parse_type(raw, l);
+
+    if (shape && parse_shape(shape, l))
+        return 0;
+    return pcv_fail(EX_USAGE, "'%s' is no raw array: want DTYPE:SHAPE such as "
+                    "u8:28x28 or f32:3x224x224, the type u8 to u64, i8 to "
+                    "i64, f16, bf16, f32, f64 or bool, with be for high byte "
+                    "first", raw);
+}
+
+int pcv_raw_check(const char *raw)
+{
+    pcv_layout l = {0};
+
+    return layout_of(raw, &l);
+}
+
 static int raw_read(const unsigned char *data, size_t n, const char *name,
                     const pcv_reading *how, pcv_media *out, size_t *used)
 {
     pcv_layout l = {0};
-    const char *shape = parse_type(how->raw, &l);
 
     *used = n;
-    if (!shape || !parse_shape(shape, &l))
-        return pcv_fail(EX_USAGE, "'%s' is no raw array: want DTYPE:SHAPE "
-                        "such as u8:28x28 or f32:3x224x224, the type u8 to "
-                        "u64, i8 to i64, f16, bf16, f32, f64 or bool, with be "
-                        "for high byte first", how->raw);
-    if (pcv_layout_check(&l, n, name, "raw array") < 0)
+    if (layout_of(how->raw, &l) < 0 ||
+        pcv_layout_check(&l, n, name, "raw array") < 0)
         return -1;
     return pcv_layout_read(&l, data, out);
 }

@@ -380,18 +380,34 @@ static size_t parse_pcm(const char *pcm, SF_INFO *info)
     return 0;
 }
 
+static int frame_of(const char *pcm, SF_INFO *info, size_t *frame)
+{
+    *frame = parse_pcm(pcm, info);
+    if (*frame)
+        return 0;
+    return pcv_fail(EX_USAGE, "'%s' is no headerless sound: want "
+                    "ENCODING:RATE:CHANNELS such as s16le:16000:1, the "
+                    "encoding u8, s8, s16, s24, s32, f32, f64 (with le or "
+                    "be), mulaw or alaw", pcm);
+}
+
+int pcv_pcm_check(const char *pcm)
+{
+    SF_INFO info = {0};
+    size_t frame;
+
+    return frame_of(pcm, &info, &frame);
+}
+
 static int pcm_read(const unsigned char *data, size_t n, const char *name,
                     const pcv_reading *how, pcv_media *out, size_t *used)
 {
     reader r = {.name = name};
-    size_t frame = parse_pcm(how->pcm, &r.info);
+    size_t frame;
 
     *used = n;
-    if (frame == 0)
-        return pcv_fail(EX_USAGE, "'%s' is no headerless sound: want "
-                        "ENCODING:RATE:CHANNELS such as s16le:16000:1, the "
-                        "encoding u8, s8, s16, s24, s32, f32, f64 (with le or "
-                        "be), mulaw or alaw", how->pcm);
+    if (frame_of(how->pcm, &r.info, &frame) < 0)
+        return -1;
     if (n % frame != 0)
         return pcv_fail(EX_DATAERR, "%s: truncated sound: %zu bytes are not a "
                         "multiple of the %zu of a frame of %s", name, n, frame,

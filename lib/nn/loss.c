@@ -3,15 +3,15 @@
 
 #include <math.h>
 
-void pcv_softmax(const real *logits, int k, double *p)
+void pcv_softmax(double *p, size_t k)
 {
     double top = -(double)INFINITY, sum = 0;
 
-    for (int i = 0; i < k; i++)
-        top = (double)logits[i] > top ? (double)logits[i] : top;
-    for (int i = 0; i < k; i++)
-        sum += p[i] = exp((double)logits[i] - top);
-    for (int i = 0; i < k; i++)
+    for (size_t i = 0; i < k; i++)
+        top = p[i] > top ? p[i] : top;
+    for (size_t i = 0; i < k; i++)
+        sum += p[i] = exp(p[i] - top);
+    for (size_t i = 0; i < k; i++)
         p[i] /= sum;
 }
 

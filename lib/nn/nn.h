@@ -107,8 +107,8 @@ double pcv_cross_entropy(const real *logits, const int *label, int rows, int k,
                          double smooth, real *dlogits, int *right);
 /* Mean of (y - target)^2 over n values; dy (NULL or n) is set. */
 double pcv_squared_error(const real *y, const real *target, size_t n, real *dy);
-/* p = softmax of k logits, in double. */
-void pcv_softmax(const real *logits, int k, double *p);
+/* p = softmax(p), k values. */
+void pcv_softmax(double *p, size_t k);
 
 /* ---- position.c: Fourier features (Perceiver, section 3.2) ----------- */
 

@@ -62,7 +62,7 @@ static int take_labels(pcv_spec *spec, const pcv_run_spec *run,
                                                          : spec->prep.channels;
         return 0;
     }
-    if (spec->outputs && (size_t)spec->outputs < n)
+    if (spec->outputs && (size_t)spec->outputs != n)
         return pcv_fail(EX_DATAERR, "outputs is %d, but the data has %zu "
                         "labels", spec->outputs, n);
     if (*run->labels)

@@ -80,6 +80,14 @@ head -c 784 /dev/urandom >bare
 answers '--raw' 'bare ' classify --raw=u8:28x28 bare
 expect '--raw of another size' 65 'bare*error: raw array: 784 bytes*' '*' \
     classify --raw=u8:28x27 bare
+expect '--raw=nonsense' 64 '' "*'u9:2' is no raw array*" \
+    classify --raw=u9:2 bare
+expect '--pcm=nonsense' 64 '' "*'s16le:8000' is no headerless sound*" \
+    classify --pcm=s16le:8000 bare
+expect '--modality=sound refuses a picture' 65 \
+    'pics/1.pgm*error: is not a sound, which was asked for*' '*' \
+    classify --modality=sound pics/1.pgm
+answers '--modality=image' 'pics/1.pgm ' classify --modality=image pics/1.pgm
 answers '--modality=auto' 'pics/1.pgm ' classify --modality=auto pics/1.pgm
 expect '--modality=bytes' 65 'pics/1.pgm*error: *' '*' \
     classify --modality=bytes pics/1.pgm
