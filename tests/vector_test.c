@@ -4,63 +4,11 @@
  *
  * All names of a model in ASCII order; element k of tensor t is
  * a sin(0.7 k + 1.3 t + 0.2), plus 1 in the gains of norms. */
-#include "help.h"
+#include "vector_help.h"
 
 #include "../lib/model/model.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* Outputs are printed with eight decimals. */
-static const double tolerance = HELP_TOL(1e-5, 1e-6);
-
-static double worst;
-
-static void check(const char *what, int which, const real *have,
-                  const double *want, size_t n)
-{
-    double up = 0, down = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        up += pow((double)have[i] - want[i], 2);
-        down += pow(want[i], 2);
-    }
-    help_below(sqrt(up / down), tolerance, what, which);
-    worst = fmax(worst, sqrt(up / down));
-}
-
-/* ---- the fill rule --------------------------------------------------- */
-
-static int by_name(const void *a, const void *b)
-{
-    const pcv_param *const *p = a, *const *q = b;
-
-    return strcmp((*p)->name, (*q)->name);
-}
-
-static bool is_gain(const char *name)
-{
-    const char *end = strrchr(name, '.');
-
-    return strstr(name, "layernorm") && end && !strcmp(end, ".weight");
-}
-
-static void fill(pcv_params *p, double a, int tensors)
-{
-    pcv_param **order = pcv_alloc((size_t)p->count, sizeof *order);
-
-    assert_int_equal(p->count, tensors);
-    if (!p->w)
-        assert_int_equal(pcv_params_weights(p), 0);
-    memcpy(order, p->param, (size_t)p->count * sizeof *order);
-    qsort(order, (size_t)p->count, sizeof *order, by_name);
-    for (int t = 0; t < p->count; t++)
-        for (size_t k = 0; k < order[t]->count; k++)
-            order[t]->w[k] = (real)(a * sin(0.7 * (double)k + 1.3 * t + 0.2) +
-                                    is_gain(order[t]->name));
-    pcv_free(order);
-}
 
 /* ---- models ---------------------------------------------------------- */
 
@@ -73,7 +21,7 @@ static void open_model(model *m, const pcv_spec *spec, double a, int tensors)
 {
     if (pcv_net_build(&m->net, spec) < 0)
         fail_msg("%s", pcv_error());
-    fill(&m->net.params, a, tensors);
+    vector_fill(&m->net.params, a, tensors);
     pcv_session_open(&m->s, &m->net, false, 1);
 }
 
@@ -109,15 +57,6 @@ static void small_spec(pcv_spec *s, int latents, int d)
     s->cross_heads = 1;
 }
 
-/* pixel[c][h][w] = sin(0.3 c + 0.5 h - 0.8 w) */
-static void wave(float *x, int height, int width)
-{
-    for (int c = 0; c < 3; c++)
-        for (int h = 0; h < height; h++)
-            for (int w = 0; w < width; w++)
-                *x++ = (float)sin(0.3 * c + 0.5 * h - 0.8 * w);
-}
-
 /* ---- 1: the core ----------------------------------------------------- */
 
 static void test_core(void **state)
@@ -148,10 +87,10 @@ static void test_core(void **state)
     spec.outputs = 2;
     open_model(&m, &spec, 0.5, 56);
     for (int form = PCV_FORM_AUTO; form <= PCV_FORM_GRID; form++) {
-        check("core", form, answer(&m, &x, form, NULL), logits, 2);
-        check("core, latents", form, m.s.x[m.net.uses], hidden, 12);
-        check("core, masked", form, answer(&m, &x, form, mask), masked, 2);
-        check("core, masked, latents", form, m.s.x[m.net.uses], masked_hidden,
+        vector_check("core", form, answer(&m, &x, form, NULL), logits, 2);
+        vector_check("core, latents", form, m.s.x[m.net.uses], hidden, 12);
+        vector_check("core, masked", form, answer(&m, &x, form, mask), masked, 2);
+        vector_check("core, masked, latents", form, m.s.x[m.net.uses], masked_hidden,
               4);
     }
     close_model(&m);
@@ -202,27 +141,7 @@ static void open_language(language *l)
     }
     pcv_block_init(&l->decode, p, "perceiver.decoder.decoding_cross_attention",
                    &out);
-    fill(p, 0.3, 73);
-}
-
-/* y = the block's rows for n rows x; t NULL: they read each other. */
-static void apply(const pcv_block *b, const pcv_tokens *t, int n,
-                  const real *x, real *y)
-{
-    const pcv_pass pass = {0};
-    pcv_arena count = {0}, a, scratch;
-    pcv_block_record rec;
-    int form = PCV_FORM_PLAIN;
-
-    pcv_block_layout(b, t, 1, n, form, &count, &rec);
-    assert_int_equal(pcv_arena_open(&a, count.peak), 0);
-    assert_int_equal(pcv_arena_open(&scratch, pcv_block_scratch(b, t, 1, n,
-                                                                form, false)),
-                     0);
-    pcv_block_layout(b, t, 1, n, form, &a, &rec);
-    pcv_block_forward(b, t, 1, n, form, &pass, 0, x, y, &rec, &scratch);
-    pcv_arena_close(&a);
-    pcv_arena_close(&scratch);
+    vector_fill(p, 0.3, 73);
 }
 
 static void language_logits(language *l, const pcv_array *x, real *logits)
@@ -231,12 +150,14 @@ static void language_logits(language *l, const pcv_array *x, real *logits)
     pcv_row_tokens rows;
 
     assert_int_equal(pcv_batch_bind(&l->batch, &l->stem, &x, 1), 0);
-    apply(&l->cross, &l->batch.tokens, LATENTS, l->latents->w, latents[0]);
+    vector_apply(&l->cross, &l->batch.tokens, LATENTS, PCV_FORM_PLAIN,
+                 l->latents->w, latents[0]);
     for (int i = 0; i < 2; i++)
-        apply(&l->self[i], NULL, LATENTS, latents[i], latents[i + 1]);
+        vector_apply(&l->self[i], NULL, LATENTS, PCV_FORM_PLAIN, latents[i],
+                     latents[i + 1]);
     pcv_rows_bind(&rows, latents[2], NULL, 1, LATENTS, D);
     pcv_queries_rows(&l->queries, NULL, TEXT, ask);
-    apply(&l->decode, &rows.tokens, TEXT, ask, y);
+    vector_apply(&l->decode, &rows.tokens, TEXT, PCV_FORM_PLAIN, ask, y);
     for (int i = 0; i < TEXT; i++)
         memcpy(logits + i * VOCAB, l->bias->w, VOCAB * sizeof *logits);
     pcv_gemm(false, true, TEXT, VOCAB, EMBED, 1, y, EMBED,
@@ -258,8 +179,8 @@ static void test_language(void **state)
     (void)state;
     open_language(&l);
     language_logits(&l, &x, logits);
-    check("language", 0, logits, want[0], 4);
-    check("language", 1, logits + VOCAB, want[1], 4);
+    vector_check("language", 0, logits, want[0], 4);
+    vector_check("language", 1, logits + VOCAB, want[1], 4);
     for (int k = 1; k < VOCAB; k++)
         if (logits[3 * VOCAB + k] > logits[3 * VOCAB + best])
             best = k;
@@ -281,7 +202,7 @@ static void test_fourier(void **state)
     model m;
 
     (void)state;
-    wave(pixels, 5, 6);
+    vector_wave(pixels, 5, 6);
     small_spec(&spec, 3, 8);
     spec.prep.channels = 3;
     spec.prep.fit = PCV_KEEP;
@@ -291,7 +212,7 @@ static void test_fourier(void **state)
     spec.outputs = 4;
     open_model(&m, &spec, 0.1, 72);
     for (int form = PCV_FORM_AUTO; form <= PCV_FORM_GRID; form++)
-        check("Fourier", form, answer(&m, &x, form, NULL), logits, 4);
+        vector_check("Fourier", form, answer(&m, &x, form, NULL), logits, 4);
     close_model(&m);
 }
 
@@ -305,7 +226,7 @@ static void test_learned(void **state)
     model m;
 
     (void)state;
-    wave(pixels, 4, 4);
+    vector_wave(pixels, 4, 4);
     small_spec(&spec, 3, 8);
     spec.prep.channels = 3;
     spec.prep.height = spec.prep.width = 4;
@@ -315,15 +236,8 @@ static void test_learned(void **state)
     spec.outputs = 4;
     open_model(&m, &spec, 0.3, 61);
     for (int form = PCV_FORM_AUTO; form <= PCV_FORM_TILED; form++)
-        check("learned", form, answer(&m, &x, form, NULL), logits, 4);
+        vector_check("learned", form, answer(&m, &x, form, NULL), logits, 4);
     close_model(&m);
-}
-
-static int report(void **state)
-{
-    (void)state;
-    print_message("largest error: %.2g\n", worst);
-    return 0;
 }
 
 int main(void)
@@ -335,5 +249,5 @@ int main(void)
         cmocka_unit_test(test_learned),
     };
 
-    return cmocka_run_group_tests(tests, NULL, report);
+    return cmocka_run_group_tests(tests, NULL, vector_report);
 }
