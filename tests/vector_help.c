@@ -10,8 +10,8 @@
 
 static double worst;
 
-void vector_check(const char *what, int which, const real *have,
-                  const double *want, size_t n)
+void vector_check_to(double tol, const char *what, int which,
+                     const real *have, const double *want, size_t n)
 {
     double up = 0, down = 0;
 
@@ -19,8 +19,14 @@ void vector_check(const char *what, int which, const real *have,
         up += pow((double)have[i] - want[i], 2);
         down += pow(want[i], 2);
     }
-    help_below(sqrt(up / down), HELP_TOL(1e-5, 1e-6), what, which);
+    help_below(sqrt(up / down), tol, what, which);
     worst = fmax(worst, sqrt(up / down));
+}
+
+void vector_check(const char *what, int which, const real *have,
+                  const double *want, size_t n)
+{
+    vector_check_to(HELP_TOL(1e-5, 1e-6), what, which, have, want, n);
 }
 
 int vector_report(void **state)

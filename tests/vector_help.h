@@ -17,10 +17,12 @@ void vector_wave(float *x, int height, int width);
 void vector_apply(const pcv_block *b, const pcv_tokens *t, int n, int form,
                   const real *x, real *y);
 
-/* Fails unless |have - want| / |want| is small enough for the precision of
- * the build: the numbers are printed with eight decimals. */
+/* Fails unless |have - want| / |want| is small enough: for the precision of
+ * the build (the numbers are printed with eight decimals), or for `tol`. */
 void vector_check(const char *what, int which, const real *have,
                   const double *want, size_t n);
+void vector_check_to(double tol, const char *what, int which,
+                     const real *have, const double *want, size_t n);
 int vector_report(void **state);        /* of a group: its largest error */
 
 #endif

@@ -1,13 +1,11 @@
 /* vector_test.c - small models whose weights are a formula, with outputs that
  * were computed in double by the published implementation and by an
- * independent one: no files needed.
- *
- * All names of a model in ASCII order; element k of tensor t is
- * a sin(0.7 k + 1.3 t + 0.2), plus 1 in the gains of norms. */
+ * independent one: no files needed.  vector_help.h has the formula. */
 #include "vector_help.h"
 
 #include "../lib/model/model.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- models ---------------------------------------------------------- */
@@ -89,9 +87,10 @@ static void test_core(void **state)
     for (int form = PCV_FORM_AUTO; form <= PCV_FORM_GRID; form++) {
         vector_check("core", form, answer(&m, &x, form, NULL), logits, 2);
         vector_check("core, latents", form, m.s.x[m.net.uses], hidden, 12);
-        vector_check("core, masked", form, answer(&m, &x, form, mask), masked, 2);
-        vector_check("core, masked, latents", form, m.s.x[m.net.uses], masked_hidden,
-              4);
+        vector_check("core, masked", form, answer(&m, &x, form, mask), masked,
+                     2);
+        vector_check("core, masked, latents", form, m.s.x[m.net.uses],
+                     masked_hidden, 4);
     }
     close_model(&m);
 }
