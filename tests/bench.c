@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SIDE = 224, LATENTS = 512, BANDS = 64, RUNS = 5 };
+enum { SIDE = 224, LATENTS = 512, BANDS = 64, RUNS = 9 };
 
 typedef struct {
     pcv_params params;
@@ -108,42 +108,56 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* One form with its memory and its times. */
 typedef struct {
-    double forward, backward;   /* seconds, medians */
-    size_t bytes;               /* forward: scratch and record */
-} result;
-
-/* One form: RUNS forwards and backwards after one of each to warm up. */
-static result measure(setup *s, int form, const pcv_tokens *t, real *y)
-{
-    pcv_arena record = {0}, scratch = {0};
+    int form;
+    const pcv_tokens *t;
+    real *y;
+    pcv_arena record, scratch;
     pcv_read_record rec;
-    double f[RUNS], b[RUNS], start;
-    result out;
+    double f[RUNS], b[RUNS];    /* seconds */
+    size_t bytes;               /* forward: scratch and record */
+} contender;
 
-    pcv_read_layout(&s->reader, t, LATENTS, form, &record, &rec);
-    need(pcv_arena_open(&record, record.peak) == 0);
-    pcv_read_layout(&s->reader, t, LATENTS, form, &record, &rec);
-    out.bytes = record.size +
-                pcv_read_scratch(&s->reader, t, LATENTS, form, false);
-    need(pcv_arena_open(&scratch, pcv_read_scratch(&s->reader, t, LATENTS, form,
-                                                   true)) == 0);
-    for (int i = -1; i < RUNS; i++) {
-        start = now();
-        pcv_read_forward(&s->reader, t, LATENTS, form, s->q, y, &rec, &scratch);
-        f[i < 0 ? 0 : i] = now() - start;
-        start = now();
-        pcv_read_backward(&s->reader, t, LATENTS, form, s->q, y, s->dy, &rec,
-                          s->dq, &scratch);
-        b[i < 0 ? 0 : i] = now() - start;
-    }
-    pcv_arena_close(&record);
-    pcv_arena_close(&scratch);
-    qsort(f, RUNS, sizeof *f, compare);
-    qsort(b, RUNS, sizeof *b, compare);
-    out.forward = f[RUNS / 2];
-    out.backward = b[RUNS / 2];
-    return out;
+static void open_contender(const setup *s, contender *c, int form,
+                           const pcv_tokens *t, real *y)
+{
+    const pcv_reader *r = &s->reader;
+
+    *c = (contender){ .form = form, .t = t, .y = y };
+    pcv_read_layout(r, t, LATENTS, form, &c->record, &c->rec);
+    need(pcv_arena_open(&c->record, c->record.peak) == 0);
+    pcv_read_layout(r, t, LATENTS, form, &c->record, &c->rec);
+    c->bytes = c->record.size +
+               pcv_read_scratch(r, t, LATENTS, form, false);
+    need(pcv_arena_open(&c->scratch, pcv_read_scratch(r, t, LATENTS, form,
+                                                      true)) == 0);
+}
+
+static void close_contender(contender *c)
+{
+    pcv_arena_close(&c->record);
+    pcv_arena_close(&c->scratch);
+}
+
+/* One forward and one backward; run -1 warms up. */
+static void run_once(setup *s, contender *c, int run)
+{
+    double start = now(), middle;
+
+    pcv_read_forward(&s->reader, c->t, LATENTS, c->form, s->q, c->y, &c->rec,
+                     &c->scratch);
+    middle = now();
+    pcv_read_backward(&s->reader, c->t, LATENTS, c->form, s->q, c->y, s->dy,
+                      &c->rec, s->dq, &c->scratch);
+    c->f[run < 0 ? 0 : run] = middle - start;
+    c->b[run < 0 ? 0 : run] = now() - middle;
+}
+
+static double median(double *t)
+{
+    qsort(t, RUNS, sizeof *t, compare);
+    return t[RUNS / 2];
 }
 
 static double difference(const real *a, const real *b, size_t n)
@@ -157,24 +171,34 @@ static double difference(const real *a, const real *b, size_t n)
     return sqrt(d / s);
 }
 
+static void print_row(const char *name, double plain, double grid)
+{
+    printf("  %-8s  %8.1f   %13.1f   %5.1f\n", name, plain * 1e3, grid * 1e3,
+           plain / grid);
+}
+
+/* The two forms in turn, so that a machine whose speed drifts slows both. */
 static void attend_table(setup *s, int threads)
 {
-    result plain, grid;
-    size_t n = LATENTS * (size_t)s->stem.c;
+    contender plain, grid;
 
     need(pcv_threads_set(threads) == 0);
-    grid = measure(s, PCV_FORM_GRID, &s->batch.tokens, s->y[0]);
-    plain = measure(s, PCV_FORM_PLAIN, &s->rows.tokens, s->y[1]);
+    open_contender(s, &plain, PCV_FORM_PLAIN, &s->rows.tokens, s->y[1]);
+    open_contender(s, &grid, PCV_FORM_GRID, &s->batch.tokens, s->y[0]);
+    for (int i = -1; i < RUNS; i++) {
+        run_once(s, &plain, i);
+        run_once(s, &grid, i);
+    }
     printf("%d thread%s   plain ms   structured ms   ratio\n", threads,
            threads == 1 ? " " : "s");
-    printf("  forward   %8.1f   %13.1f   %5.1f\n", plain.forward * 1e3,
-           grid.forward * 1e3, plain.forward / grid.forward);
-    printf("  backward  %8.1f   %13.1f   %5.1f\n", plain.backward * 1e3,
-           grid.backward * 1e3, plain.backward / grid.backward);
+    print_row("forward", median(plain.f), median(grid.f));
+    print_row("backward", median(plain.b), median(grid.b));
     printf("  memory    %7.1f MB %11.1f MB   (beside the input)\n",
            (double)plain.bytes / 1e6, (double)grid.bytes / 1e6);
     printf("  relative difference of the results %.1e\n\n",
-           difference(s->y[0], s->y[1], n));
+           difference(s->y[0], s->y[1], LATENTS * (size_t)s->stem.c));
+    close_contender(&plain);
+    close_contender(&grid);
 }
 
 /* OpenBLAS reads the kernel to use when it is loaded. */
@@ -201,9 +225,8 @@ static void product_rate(void)
         pcv_gemm(false, true, M, N, K, 1, a, K, b, K, 0, c, N);
         t[i] = now() - start;
     }
-    qsort(t, RUNS, sizeof *t, compare);
     printf("one product 512 x 1024 x 1024, one thread: %.1f GFLOP/s\n\n",
-           2.0 * M * N * K / t[RUNS / 2] * 1e-9);
+           2.0 * M * N * K / median(t) * 1e-9);
     pcv_free(a);
     pcv_free(b);
     pcv_free(c);
