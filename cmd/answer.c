@@ -54,10 +54,12 @@ static const char *label_of(const answer_style *s, size_t index)
 
 /* ---- tab-separated fields -------------------------------------------- */
 
-void answer_tsv_header(pcv_bytes *b, bool logits)
+int answer_header(const opt *o, sink *out)
 {
-    pcv_bytes_printf(b, "path\trank\t%s\tindex\tlabel\n",
-                     logits ? "logit" : "probability");
+    const char *line = o->logits ? "path\trank\tlogit\tindex\tlabel\n"
+                                 : "path\trank\tprobability\tindex\tlabel\n";
+
+    return o->header ? sink_write(out, line, strlen(line)) : 0;
 }
 
 static void tsv_line(pcv_bytes *b, const answer_style *s, const char *name,

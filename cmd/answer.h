@@ -3,7 +3,7 @@
 #ifndef ANSWER_H
 #define ANSWER_H
 
-#include "opt.h"
+#include "sink.h"
 
 typedef struct {
     const pcv_model *model;
@@ -13,12 +13,14 @@ typedef struct {
     char **label;               /* NULL: the model's */
 } answer_style;
 
-/* The lines of a file, one for each class.  Exits when they are not. */
-char **answer_labels(const char *path, size_t classes);
-void answer_free_labels(char **label, size_t classes);
+/* What the options of OPT_ANSWER ask for of a model.  Exits when the file of
+ * --labels has not a line for each class. */
+void answer_open(answer_style *s, const pcv_model *m, const opt *o);
+void answer_close(answer_style *s);
+/* With --header a line of column names; returns a status. */
+int answer_header(const opt *o, sink *out);
 
 /* path, rank, probability, class index, label. */
-void answer_tsv_header(pcv_bytes *b, bool logits);
 void answer_tsv(pcv_bytes *b, const answer_style *s, const char *name,
                 const float *logits);
 void answer_tsv_error(pcv_bytes *b, const char *name, const char *what);

@@ -12,9 +12,8 @@ enum { TSV, JSONL, NPY, PNG, WAV, RAW };            /* formats */
 typedef struct {
     opt o;
     answer_style style;
-    size_t top;
-    bool all, header, any_model;
-    const char *labels, *query;
+    bool any_model;
+    const char *query;
 
     const pcv_model *model;
     latents *source;

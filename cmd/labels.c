@@ -1,4 +1,5 @@
-/* labels.c - the names of classes, one a line of a file. */
+/* labels.c - how answers are to be written: the options of OPT_ANSWER, the
+ * names of classes, one a line of a file. */
 #include "answer.h"
 
 #include <errno.h>
@@ -23,7 +24,7 @@ static size_t read_lines(FILE *f, char **line, size_t most)
     return n;
 }
 
-char **answer_labels(const char *path, size_t classes)
+static char **read_labels(const char *path, size_t classes)
 {
     char **label = calloc(classes, sizeof *label);
     FILE *f = fopen(path, "re");
@@ -43,9 +44,18 @@ char **answer_labels(const char *path, size_t classes)
     return label;
 }
 
-void answer_free_labels(char **label, size_t classes)
+void answer_open(answer_style *s, const pcv_model *m, const opt *o)
 {
-    for (size_t i = 0; label && i < classes; i++)
-        free(label[i]);
-    free(label);
+    *s = (answer_style){ .model = m, .classes = pcv_model_outputs(m),
+                         .logits = o->logits };
+    s->top = o->all ? s->classes : o->top;
+    if (o->labels)
+        s->label = read_labels(o->labels, s->classes);
+}
+
+void answer_close(answer_style *s)
+{
+    for (size_t i = 0; s->label && i < s->classes; i++)
+        free(s->label[i]);
+    free(s->label);
 }

@@ -85,6 +85,18 @@ static const struct {
     void (*set)(const opt_row *row, const char *value);
     size_t at;                  /* of what is set, in opt */
 } shared[] = {
+    {OPT_ANSWER, 'k', "top", "N", "the N best classes of each input (1)",
+     opt_count, AT(top)},
+    {OPT_ANSWER, 0, "all", NULL, "all classes of each input", opt_flag,
+     AT(all)},
+    {OPT_ANSWER, 0, "logits", NULL, "raw scores instead of probabilities",
+     opt_flag, AT(logits)},
+    {OPT_ANSWER, 0, "labels", "FILE", "names of the classes, one a line, "
+     "instead of the model's", opt_text, AT(labels)},
+    {OPT_ANSWER, 0, "header", NULL, "begin with a line of column names (tsv)",
+     opt_flag, AT(header)},
+    {OPT_INPUTS, 0, NULL, NULL, "Options of all programs that take inputs:",
+     NULL, 0},
     {OPT_MODEL, 'm', "model", "NAME", "a directory, or a name that is looked "
      "for in PCV_MODEL_PATH and the data directories", opt_text, AT(model)},
     {OPT_INPUTS, 'T', "files-from", "FILE", "read names of inputs from FILE, "
@@ -344,7 +356,7 @@ void opt_parse(opt *o, const opt_program *program, int argc, char **argv)
 
     start_again(argv);
     say_start(program->name);
-    *o = (opt){.format = -1};
+    *o = (opt){.format = -1, .top = 1};
     make_table(&t, program, o);
     parse_all(&t, argc, argv);
     say_how_much(o->quiet, o->verbose);
@@ -362,6 +374,19 @@ void opt_need_inputs(opt *o)
                   "tells more)");
     o->in.path = standard_input;
     o->in.paths = 1;
+}
+
+int opt_ending(const char *path, const char *const *ending, int n)
+{
+    size_t length = path ? strlen(path) : 0;
+
+    for (int i = 0; i < n; i++) {
+        size_t end = strlen(ending[i]);
+
+        if (length > end && strcmp(path + length - end, ending[i]) == 0)
+            return i;
+    }
+    return -1;
 }
 
 bool opt_is_directory(const char *path)

@@ -67,7 +67,8 @@ enum {
     OPT_OUTPUT = 4,             /* -o -f */
     OPT_FORMAT = 8,             /* --format */
     OPT_THREADS = 16,           /* -t */
-    OPT_BATCH = 32              /* --batch --on-error */
+    OPT_BATCH = 32,             /* --batch --on-error */
+    OPT_ANSWER = 64             /* -k --all --logits --labels --header */
 };
 
 typedef struct {
@@ -86,6 +87,9 @@ typedef struct {
     const char *output;         /* NULL: standard output */
     int format;                 /* which of the choices; -1 not given */
     bool force;
+    size_t top;                 /* classes of each input; at least 1 */
+    bool all, logits, header;
+    const char *labels;
     int threads;                /* at least 1, also without OPT_THREADS */
     size_t batch;               /* at least 1 */
     bool stop;                  /* --on-error=stop */
@@ -104,6 +108,9 @@ void opt_parse(opt *o, const opt_program *program, int argc, char **argv);
 void opt_need_inputs(opt *o);
 
 bool opt_is_directory(const char *path);
+
+/* Which of n endings a name has, as a choice of --format; -1: none. */
+int opt_ending(const char *path, const char *const *ending, int n);
 
 /* ---- messages (say.c) ------------------------------------------------ */
 

@@ -11,9 +11,6 @@ typedef struct {
     opt o;
     pcv_stream *stream;
     answer_style style;
-    size_t top;
-    bool all, header;
-    const char *labels;
     sink out;
     stack rows;                 /* of NPY */
 } run;
@@ -89,31 +86,19 @@ static int emit(void *ctx, const void *item, int *code, const pcv_bytes *out)
 
 static void parse(run *r, int argc, char **argv)
 {
-    const opt_row row[] = {
-        {'k', "top", "N", "the N best classes of each input (1)", opt_count,
-         &r->top},
-        {0, "all", NULL, "all classes of each input", opt_flag, &r->all},
-        {0, "logits", NULL, "raw scores instead of probabilities", opt_flag,
-         &r->style.logits},
-        {0, "labels", "FILE", "names of the classes, one a line, instead of "
-         "the model's", opt_text, &r->labels},
-        {0, "header", NULL, "begin with a line of column names (tsv)",
-         opt_flag, &r->header},
-        {.help = "Options of all programs that take inputs:"},
-    };
     const opt_program program = {
         .name = "pcv-classify", .operands = "[FILE...]",
         .about = "Writes the labels of files: path, rank, probability, class "
                  "index, label.\nA FILE of - is standard input.",
         .shared = OPT_MODEL | OPT_INPUTS | OPT_OUTPUT | OPT_FORMAT |
-                  OPT_THREADS | OPT_BATCH,
-        .formats = "tsv|jsonl|npy", .row = row, .rows = OPT_LEN(row),
+                  OPT_THREADS | OPT_BATCH | OPT_ANSWER,
+        .formats = "tsv|jsonl|npy",
     };
 
     opt_parse(&r->o, &program, argc, argv);
     if (r->o.format < 0)
         r->o.format = TSV;
-    if (r->header && r->o.format != TSV)
+    if (r->o.header && r->o.format != TSV)
         opt_usage("--header goes with --format=tsv");
     opt_need_inputs(&r->o);
     if (r->o.format == NPY)
@@ -125,7 +110,7 @@ static void parse(run *r, int argc, char **argv)
 /* The raw answers of any model can be had as an array. */
 static void check_model(const run *r, const pcv_model *m)
 {
-    if (!pcv_model_classifies(m) && !(r->o.format == NPY && r->style.logits))
+    if (!pcv_model_classifies(m) && !(r->o.format == NPY && r->o.logits))
         opt_fatal(EX_DATAERR, "%s: this model does not classify; its answers "
                   "are for pcv-decode, or --logits --format=npy",
                   opt_shown(pcv_model_path(m)));
@@ -137,11 +122,7 @@ static void open_all(run *r, const pcv_model *m)
     bool flat = pcv_model_classifies(m);
     int status;
 
-    r->style.model = m;
-    r->style.classes = pcv_model_outputs(m);
-    r->style.top = r->all ? r->style.classes : r->top;
-    if (r->labels)
-        r->style.label = answer_labels(r->labels, r->style.classes);
+    answer_open(&r->style, m, &r->o);
     if (r->o.format == NPY)
         stack_open(&r->rows, flat ? 1 : 2, flat ? dim + 1 : dim);
     r->stream = pcv_stream_open(m, &r->o.in);
@@ -152,27 +133,13 @@ static void open_all(run *r, const pcv_model *m)
         exit(status);
 }
 
-static int write_header(run *r)
-{
-    pcv_bytes b = {0};
-    int status = 0;
-
-    if (r->header)
-        answer_tsv_header(&b, r->style.logits);
-    if (b.failed)
-        opt_fatal_memory();
-    status = sink_write(&r->out, b.data, b.len);
-    pcv_bytes_free(&b);
-    return status;
-}
-
 static pump_totals classify(run *r, const pcv_model *m)
 {
     pump_job job = {.ctx = r, .work = work, .fail = fail, .emit = emit};
     pump_totals t = {0};
 
     pump_from_stream(&job, r->stream, m, &r->o);
-    t.fatal = write_header(r);
+    t.fatal = answer_header(&r->o, &r->out);
     if (t.fatal)
         return t;
     t = pump_run(&job);
@@ -187,14 +154,14 @@ static pump_totals classify(run *r, const pcv_model *m)
 
 static void close_all(run *r)
 {
-    answer_free_labels(r->style.label, r->style.classes);
+    answer_close(&r->style);
     stack_close(&r->rows);
     pcv_stream_close(r->stream);
 }
 
 int main(int argc, char **argv)
 {
-    run r = {.top = 1};
+    run r = {0};
     pcv_model *m;
     pump_totals t;
 

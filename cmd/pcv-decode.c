@@ -8,22 +8,10 @@
 
 /* ---- the command line ------------------------------------------------ */
 
-/* The format that a name asks for by its end; -1: none. */
-static int format_of(const char *path)
-{
-    static const char *const end[] = {".tsv", ".jsonl", ".npy", ".png",
-                                      ".wav", ".raw"};
-    size_t n = path ? strlen(path) : 0;
-
-    for (int i = 0; i < (int)OPT_LEN(end); i++)
-        if (n > strlen(end[i]) &&
-            strcmp(path + n - strlen(end[i]), end[i]) == 0)
-            return i;
-    return -1;
-}
-
 static void parse(decode_run *r, int argc, char **argv)
 {
+    static const char *const ending[] = {".tsv", ".jsonl", ".npy", ".png",
+                                         ".wav", ".raw"};
     const opt_row row[] = {
         {0, "query", "QUERY", "which answers: default, or index=A-B,C,..",
          opt_text, &r->query},
@@ -31,16 +19,6 @@ static void parse(decode_run *r, int argc, char **argv)
          opt_text, &r->files.directory},
         {0, "allow-model-mismatch", NULL, "take latents of another model",
          opt_flag, &r->any_model},
-        {'k', "top", "N", "the N best classes of each input (1)", opt_count,
-         &r->top},
-        {0, "all", NULL, "all classes of each input", opt_flag, &r->all},
-        {0, "logits", NULL, "raw scores instead of probabilities", opt_flag,
-         &r->style.logits},
-        {0, "labels", "FILE", "names of the classes, one a line, instead of "
-         "the model's", opt_text, &r->labels},
-        {0, "header", NULL, "begin with a line of column names (tsv)",
-         opt_flag, &r->header},
-        {.help = "Options of all programs that take inputs:"},
     };
     const opt_program program = {
         .name = "pcv-decode", .operands = "[LATENTS...]",
@@ -48,14 +26,14 @@ static void parse(decode_run *r, int argc, char **argv)
                  "pictures, sounds.\nLATENTS are of pcv-encode; other files "
                  "are encoded first.  - is standard input.",
         .shared = OPT_MODEL | OPT_INPUTS | OPT_OUTPUT | OPT_FORMAT |
-                  OPT_THREADS | OPT_BATCH,
+                  OPT_THREADS | OPT_BATCH | OPT_ANSWER,
         .formats = FORMATS, .row = row, .rows = OPT_LEN(row),
     };
 
     opt_parse(&r->o, &program, argc, argv);
     opt_need_inputs(&r->o);
     if (r->o.format < 0)
-        r->o.format = format_of(r->o.output);
+        r->o.format = opt_ending(r->o.output, ending, OPT_LEN(ending));
 }
 
 /* ---- what goes together ---------------------------------------------- */
@@ -96,7 +74,7 @@ static void check_format(const decode_run *r)
         opt_usage("--out-dir goes with --format=png or wav");
     if (r->files.directory && r->o.output)
         opt_usage("--out-dir and --output exclude each other");
-    if (r->header && format != TSV)
+    if (r->o.header && format != TSV)
         opt_usage("--header goes with --format=tsv");
     if (format != TSV && format != JSONL && !r->files.directory)
         sink_refuse_terminal(r->o.output, "answers", "--format=jsonl");
@@ -125,27 +103,9 @@ static void open_output(decode_run *r)
 
 static void open_all(decode_run *r)
 {
-    r->style.model = r->model;
-    r->style.classes = pcv_model_outputs(r->model);
-    r->style.top = r->all ? r->style.classes : r->top;
-    if (r->labels)
-        r->style.label = answer_labels(r->labels, r->style.classes);
+    answer_open(&r->style, r->model, &r->o);
     r->source = latents_open(&r->o, r->model, r->any_model);
     open_output(r);
-}
-
-static int write_header(decode_run *r)
-{
-    pcv_bytes b = {0};
-    int status;
-
-    if (r->header)
-        answer_tsv_header(&b, r->style.logits);
-    if (b.failed)
-        opt_fatal_memory();
-    status = sink_write(&r->out, b.data, b.len);
-    pcv_bytes_free(&b);
-    return status;
 }
 
 /* What follows the last item. */
@@ -166,7 +126,7 @@ static pump_totals decode(decode_run *r)
     pump_job job = decode_job(r);
     pump_totals t = {0};
 
-    t.fatal = write_header(r);
+    t.fatal = answer_header(&r->o, &r->out);
     if (t.fatal)
         return t;
     t = pump_run(&job);
@@ -180,7 +140,7 @@ static pump_totals decode(decode_run *r)
 
 static void close_all(decode_run *r)
 {
-    answer_free_labels(r->style.label, r->style.classes);
+    answer_close(&r->style);
     latents_close(r->source);
     stack_close(&r->rows);
     gallery_close(&r->files);
@@ -189,7 +149,7 @@ static void close_all(decode_run *r)
 
 int main(int argc, char **argv)
 {
-    decode_run r = {.top = 1};
+    decode_run r = {0};
     pcv_model *m;
     pump_totals t;
 

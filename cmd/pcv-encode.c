@@ -7,20 +7,6 @@
 
 /* ---- the command line ------------------------------------------------ */
 
-/* The format that a name asks for by its end; -1: none. */
-static int format_of(const char *path)
-{
-    static const char *const end[] = {".sts", ".npy", ".safetensors",
-                                      ".jsonl"};
-    size_t n = path ? strlen(path) : 0;
-
-    for (int i = 0; i < (int)OPT_LEN(end); i++)
-        if (n > strlen(end[i]) &&
-            strcmp(path + n - strlen(end[i]), end[i]) == 0)
-            return i;
-    return -1;
-}
-
 static void check(encode_run *r)
 {
     bool array = r->o.format == NPY || r->o.format == SAFETENSORS;
@@ -39,6 +25,8 @@ static void check(encode_run *r)
 
 static void parse(encode_run *r, int argc, char **argv)
 {
+    static const char *const ending[] = {".sts", ".npy", ".safetensors",
+                                         ".jsonl"};
     const opt_row row[] = {
         {0, "what", "latents|input", "latents, or the array that the encoder "
          "attends to", opt_choice, &r->what},
@@ -48,7 +36,6 @@ static void parse(encode_run *r, int argc, char **argv)
          "(npy, safetensors)", opt_text, &r->ids_path},
         {0, "skip-failed", NULL, "no rows of NaN for inputs that failed (npy, "
          "safetensors)", opt_flag, &r->skip},
-        {.help = "Options of all programs that take inputs:"},
     };
     const opt_program program = {
         .name = "pcv-encode", .operands = "[FILE...]",
@@ -62,7 +49,7 @@ static void parse(encode_run *r, int argc, char **argv)
 
     opt_parse(&r->o, &program, argc, argv);
     if (r->o.format < 0)
-        r->o.format = format_of(r->o.output);
+        r->o.format = opt_ending(r->o.output, ending, OPT_LEN(ending));
     if (r->o.format < 0)
         r->o.format = STS;
     check(r);

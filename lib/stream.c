@@ -33,11 +33,13 @@ static int rank_of(int modality)
            : modality == PCV_SOUND || modality == PCV_BYTES ? 1 : 2;
 }
 
-static int reading(const pcv_inputs *in, pcv_reading *r)
+static int reading(const pcv_model *m, const pcv_inputs *in, pcv_reading *r)
 {
     pcv_reading_default(r);
     if (modality_of(in->modality, &r->modality) < 0)
         return -1;
+    r->bytes = r->modality == 0 &&
+               m->net.spec.prep.modality == PCV_BYTES;
     r->raw = in->raw;
     r->pcm = in->pcm;
     r->exif = !in->no_exif;
@@ -63,7 +65,7 @@ pcv_stream *pcv_stream_open(const pcv_model *m, const pcv_inputs *in)
     s->sources = (pcv_sources){ in->path, in->paths, in->list, in->nul,
                                 in->recursive, in->include, in->exclude,
                                 {0} };
-    if (reading(in, &s->sources.reading) == 0 &&
+    if (reading(m, in, &s->sources.reading) == 0 &&
         (s->items = pcv_items_open(&s->sources,
                                    rank_of(m->net.spec.prep.modality))))
         return s;

@@ -137,8 +137,7 @@ int pcv_evaluate(const pcv_model *m, const char *data, double *accuracy,
     int r = 0;
 
     pcv_reading_default(&how);
-    if (s->prep.modality == PCV_BYTES)
-        how.modality = PCV_BYTES;
+    how.bytes = s->prep.modality == PCV_BYTES;
     if (!(d = pcv_dataset_open(data, &how, 1 << 28)))
         return -1;
     for (size_t i = 0; s->label && r == 0 && i < pcv_dataset_labels(d); i++)

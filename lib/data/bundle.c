@@ -72,9 +72,10 @@ void pcv_bundle_close(pcv_bundle *b)
 }
 
 /* Bytes the caller describes, or takes as they are, have no structure. */
-static bool is_opaque(const pcv_reading *how)
+static bool is_opaque(const pcv_bundle *b)
 {
-    return how->modality == PCV_BYTES || how->raw || how->pcm;
+    return b->how.raw || b->how.pcm ||
+           pcv_is_bytes(&b->how, b->data + b->at, b->end - b->at);
 }
 
 /* ---- what it holds --------------------------------------------------- */
@@ -160,7 +161,7 @@ static int unpack(pcv_bundle *b)
 static int settle(pcv_bundle *b)
 {
     b->kind = ONE;
-    if (is_opaque(&b->how))
+    if (is_opaque(b))
         return 0;
     if (pcv_gzip_probe(b->data + b->at, b->end - b->at) && unpack(b) < 0)
         return -1;
@@ -221,14 +222,13 @@ static int look(pcv_bundle *b)
 {
     size_t walked = 0;
 
-    if (!is_opaque(&b->how)) {
-        if (fill(b, 8) < 0)
-            return -1;
-        if (pcv_extent_probe(b->data + b->at, b->end - b->at) &&
-            pcv_extent(b->data + b->at, b->end - b->at, &walked)) {
-            b->kind = PICTURES;
-            return 0;
-        }
+    if (fill(b, 8) < 0)
+        return -1;
+    if (!is_opaque(b) &&
+        pcv_extent_probe(b->data + b->at, b->end - b->at) &&
+        pcv_extent(b->data + b->at, b->end - b->at, &walked)) {
+        b->kind = PICTURES;
+        return 0;
     }
     return fill(b, SIZE_MAX) < 0 ? -1 : settle(b);
 }
@@ -260,13 +260,13 @@ static int open_file(pcv_bundle *b)
     int maybe = sniff(b->path, b->shown);
     bool packed;
 
-    if (maybe <= 0 || is_opaque(&b->how))
-        return maybe < 0 ? -1 : 0;
+    if (maybe <= 0)
+        return maybe;
     if (pcv_file_open(&b->file, b->path, b->how.max_bytes) < 0)
         return -1;
     b->data = b->file.data;
     b->end = b->file.size;
-    packed = pcv_gzip_probe(b->data, b->end);
+    packed = !is_opaque(b) && pcv_gzip_probe(b->data, b->end);
     if (settle(b) < 0)
         return -1;
     return b->kind != ONE || packed;

@@ -33,11 +33,15 @@ typedef struct {
     bool exif;                  /* apply JPEG orientation: true */
     int modality;               /* 0 = from the content; PCV_BYTES takes any
                                    file as bytes */
+    bool bytes;                 /* for a model of bytes: any file is bytes,
+                                   except .npy, which may hold ids */
     const char *raw;            /* "DTYPE:SHAPE", headerless arrays: u8:28x28,
                                    f32:3x224x224, s16le... ; NULL none */
     const char *pcm;            /* "ENC:RATE:CH" headerless sound; NULL none */
 } pcv_reading;
 void pcv_reading_default(pcv_reading *r);
+/* Are these bytes what is wanted, whatever they look like? */
+bool pcv_is_bytes(const pcv_reading *r, const unsigned char *data, size_t n);
 int pcv_raw_check(const char *raw);     /* 0, or -1: cannot be understood */
 int pcv_pcm_check(const char *pcm);
 

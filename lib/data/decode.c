@@ -188,6 +188,12 @@ static int unrecognised(const unsigned char *data, size_t n, const char *name)
     return -1;
 }
 
+bool pcv_is_bytes(const pcv_reading *r, const unsigned char *data, size_t n)
+{
+    return r->modality == PCV_BYTES ||
+           (r->bytes && !pcv_format_npy.probe(data, n));
+}
+
 static int read_plain(const unsigned char *data, size_t n, const char *name,
                       const pcv_reading *how, pcv_media *out, size_t *used)
 {
@@ -195,7 +201,7 @@ static int read_plain(const unsigned char *data, size_t n, const char *name,
         return pcv_format_raw.read(data, n, name, how, out, used);
     if (how->pcm)
         return pcv_format_pcm.read(data, n, name, how, out, used);
-    if (how->modality == PCV_BYTES)
+    if (pcv_is_bytes(how, data, n))
         return read_bytes(data, n, out, used);
     for (size_t i = 0; i < PCV_LEN(formats); i++)
         if (n > 0 && formats[i]->probe(data, n))
@@ -236,7 +242,7 @@ int pcv_decode(const unsigned char *data, size_t n, const char *name,
                         how->max_bytes);
     /* Asked for by the caller, bytes and headerless samples are the file's
      * own, even if they look like gzip. */
-    packed = how->modality != PCV_BYTES && !how->raw && !how->pcm &&
+    packed = !how->raw && !how->pcm && !pcv_is_bytes(how, data, n) &&
              pcv_gzip_probe(data, n);
     r = (packed ? read_gzip : read_plain)(data, n, name, how, out, used);
     if (r != 0)

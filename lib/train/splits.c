@@ -131,8 +131,7 @@ int pcv_splits_open(pcv_splits *s, pcv_spec *spec, const pcv_run_spec *r,
 
     memset(s, 0, sizeof *s);
     pcv_reading_default(&how);
-    if (spec->prep.modality == PCV_BYTES)
-        how.modality = PCV_BYTES;
+    how.bytes = spec->prep.modality == PCV_BYTES;
     if (!(s->data = pcv_dataset_open(data, &how, KEEP)) ||
         take_labels(spec, r, s->data) < 0 || hold_out(s, r, val, &how) < 0 ||
         (s->held && same_labels(spec, s->data, s->held) < 0)) {

@@ -168,4 +168,36 @@ expect '--on-error=stop at the first' 65 "bad$tab*" '*' \
 expect '--on-error=stop leaves no file' 3 '' '*' \
     classify --on-error=stop -o stopped.tsv pics/1.pgm bad pics/2.pgm
 check 'none at all' test ! -e stopped.tsv
+# A model of bytes takes any file as bytes, as its training did: a picture, a
+# gzip, on a pipe too; but an .npy holds ids.
+printf 'a%.0s' 1 2 3 >a.txt
+printf 'pics/1.pgm\t0\na.txt\t1\n' >kinds.tsv
+check 'a model of bytes trains on a picture' pcv-train -q -d kinds \
+    --modality=bytes --position=learned --length=16 --embedding=8 \
+    --latents=2 --latent-channels=8 --self-heads=2 --steps=1 --batch-size=2 \
+    --val-split=0 kinds.tsv
+gzip -c a.txt >a.gz
+bytes() {
+    pcv-classify -m kinds "$@"
+}
+for f in pics/1.pgm a.txt a.gz; do
+    expect "bytes of $f" 0 "$f	1	0.*	[01]	[01]" '' bytes "$f"
+    # shellcheck disable=SC2016
+    expect "bytes of $f on a pipe" 0 "-	1	0.*	[01]	[01]" '' \
+        bash -c 'cat "$1" | pcv-classify -m kinds' . "$f"
+done
+# Version 1 .npy: the header takes 128 bytes, then four ids.
+{
+    printf '\223NUMPY\001\000v\000'
+    printf '%-117s\n' \
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (4,), }"
+    printf '\004\147\150\005'
+} >ids.npy
+expect 'ids of an .npy' 0 "ids.npy	1	0.*" '' bytes ids.npy
+expect 'the same file by force' 0 "ids.npy	1	0.*" '' \
+    bytes --modality=bytes ids.npy
+check 'are not the same input' test \
+    "$(pcv-encode -m kinds --what=input --format=jsonl ids.npy)" != \
+    "$(pcv-encode -m kinds --what=input --format=jsonl --modality=bytes \
+        ids.npy)"
 finish
