@@ -120,6 +120,13 @@ typedef struct {
                        double square0, int channels, real *mean, real *rstd);
 } pcv_rows;
 
+/* ---- resample.c ------------------------------------------------------ */
+
+/* out [oh][ow][c] = in [h][w][c] stretched by cubic convolution, as PyTorch's
+ * interpolate(mode="bicubic", align_corners=False) does. */
+void pcv_bicubic_grid(const real *in, int h, int w, int c, real *out, int oh,
+                      int ow);
+
 /* ---- cpu.c ----------------------------------------------------------- */
 
 /* The table of the best instruction set this processor has; PCV_CPU=base,
