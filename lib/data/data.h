@@ -15,7 +15,8 @@ enum pcv_media_kind { PCV_MEDIA_IMAGE = 1, PCV_MEDIA_SOUND, PCV_MEDIA_BYTES,
  *        white, 16 bits are rounded to 8, EXIF orientation applied.
  * SOUND  F32 [samples] in [-1, 1], the mean of the channels, at `rate`.
  * BYTES  U8 [n].
- * ARRAY  as the file has it (.npy, one item of idx, --raw). */
+ * ARRAY  as the file has it (.npy, one item of idx, --raw); .flo is F32
+ *        [height][width][2]. */
 typedef struct {
     int kind;
     pcv_array array;
@@ -53,8 +54,8 @@ int pcv_pcm_check(const char *pcm);
 int pcv_decode(const unsigned char *data, size_t n, const char *name,
                const pcv_reading *how, pcv_media *out, size_t *used);
 
-/* png.c jpeg.c pnm.c sound.c npy.c idx.c raw.c: a probe (first bytes -> is it
- * ours) and a read each, as rows of decode.c's table. */
+/* png.c jpeg.c pnm.c sound.c npy.c flow.c idx.c raw.c: a probe (first bytes ->
+ * is it ours) and a read each, as rows of decode.c's table. */
 typedef struct {
     const char *name;           /* for messages: "PNG" */
     bool (*probe)(const unsigned char *data, size_t n);
@@ -71,6 +72,35 @@ int pcv_png_write(pcv_buf *b, const uint8_t *pixels, int height, int width,
 int pcv_wav_write(pcv_buf *b, const float *samples, size_t n, int rate);
 /* Appends the header of a version 1 .npy, little-endian, C order. */
 void pcv_npy_header(pcv_buf *b, pcv_dtype t, int rank, const size_t *dim);
+
+/* ---- flow.c: optical flow -------------------------------------------- */
+
+/* uv is [height][width][2]: how many pixels to the right and down each pixel
+ * moves.  One with a component beyond 1e9 or not a number is unknown. */
+
+/* Appends a Middlebury .flo; sides of 1 to 65535.  0 or -1. */
+int pcv_flo_write(pcv_buf *b, const float *uv, int height, int width);
+/* rgb [height][width][3] = the picture of Baker et al. (2011): the direction
+ * as hue, the magnitude as saturation, full at `most` pixels and darker
+ * beyond; unknown is black.  most <= 0: the largest known magnitude. */
+void pcv_flow_colours(const float *uv, int height, int width, double most,
+                      uint8_t *rgb);
+
+/* ---- blend.c: overlapping tiles -> one picture ----------------------- */
+
+/* Where tiles begin that cover n places, each sharing at least overlap (less
+ * than a tile) with the next, the last flush with the end; one at 0 when n
+ * is no more than a tile.  Returns how many; writes the first room of them to
+ * at, unless that is NULL. */
+int pcv_tile_offsets(int n, int tile, int overlap, int *at, int room);
+/* Adds tile [th][tw][c], whose first place is (y, x) of the picture, to sum
+ * [height][width][c], weighted by the distance to the tile's nearest edge,
+ * and the weights to weight [height][width]; both begin as zeros.  What lies
+ * outside of the picture is left out. */
+void pcv_tile_blend(const float *tile, int th, int tw, int c, int y, int x,
+                    int height, int width, float *sum, float *weight);
+/* sum [pixels][c] /= weight [pixels]: the means; 0 where no tile was. */
+void pcv_blend_finish(float *sum, const float *weight, size_t pixels, int c);
 
 /* ---- items.c: operands, lists, directories -> one item at a time ----- */
 

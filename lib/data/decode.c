@@ -11,8 +11,8 @@
 /* The first probe that says yes decides, so the surer signatures come first:
  * idx is two zero bytes and two small ones, PNM a letter and a digit. */
 static const pcv_format *const formats[] = {
-    &pcv_format_png, &pcv_format_jpeg, &pcv_format_npy, &pcv_format_sound,
-    &pcv_format_idx, &pcv_format_pnm,
+    &pcv_format_png, &pcv_format_jpeg, &pcv_format_npy, &pcv_format_flo,
+    &pcv_format_sound, &pcv_format_idx, &pcv_format_pnm,
 };
 
 void pcv_media_free(pcv_media *m)

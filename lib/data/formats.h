@@ -11,6 +11,7 @@
 extern const pcv_format pcv_format_png;         /* png.c */
 extern const pcv_format pcv_format_jpeg;        /* jpeg.c */
 extern const pcv_format pcv_format_npy;         /* npy.c */
+extern const pcv_format pcv_format_flo;         /* flow.c */
 extern const pcv_format pcv_format_sound;       /* sound.c: WAV, FLAC, .. */
 extern const pcv_format pcv_format_idx;         /* idx.c */
 extern const pcv_format pcv_format_pnm;         /* pnm.c */
