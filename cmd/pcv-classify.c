@@ -118,13 +118,12 @@ static void check_model(const run *r, const pcv_model *m)
 
 static void open_all(run *r, const pcv_model *m)
 {
-    const size_t dim[2] = {pcv_model_queries(m), pcv_model_outputs(m)};
-    bool flat = pcv_model_classifies(m);
+    const pcv_answer_info a = pcv_model_answer(m, pcv_model_main(m));
     int status;
 
     answer_open(&r->style, m, &r->o);
     if (r->o.format == NPY)
-        stack_open(&r->rows, flat ? 1 : 2, flat ? dim + 1 : dim);
+        stack_open(&r->rows, a.rank, a.dim);
     r->stream = pcv_stream_open(m, &r->o.in);
     if (!r->stream)
         opt_fatal_pcv();

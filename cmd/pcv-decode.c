@@ -84,11 +84,13 @@ static void check_format(const decode_run *r)
 
 static void open_output(decode_run *r)
 {
-    const size_t dim[2] = {r->queries, r->style.classes};
+    const pcv_answer_info a = pcv_model_answer(r->model,
+                                               pcv_model_main(r->model));
+    const size_t dim[2] = {r->queries, a.outputs};
     int status = 0;
 
     if (r->o.format == NPY)
-        stack_open(&r->rows, 2, dim);
+        stack_open(&r->rows, r->index ? 2 : a.rank, r->index ? dim : a.dim);
     if (r->o.format == PNG || r->o.format == WAV) {
         r->files.output = r->o.output;
         r->files.force = r->o.force;

@@ -31,8 +31,10 @@ pcv_model *pcv_model_open(const char *name)
     if (!m)
         return NULL;
     m->path = pcv_place_find(name ? name : "default");
-    if (m->path && pcv_net_load(&m->net, m->path) == 0)
+    if (m->path && pcv_net_load(&m->net, m->path) == 0) {
+        pthread_mutex_init(&m->lock, NULL);
         return m;
+    }
     pcv_free(m->path);
     pcv_free(m);
     return NULL;
@@ -43,7 +45,9 @@ void pcv_model_close(pcv_model *m)
     if (!m)
         return;
     pcv_net_free(&m->net);
+    pthread_mutex_destroy(&m->lock);
     pcv_free(m->path);
+    pcv_free(m->id);
     pcv_free(m);
 }
 
@@ -60,29 +64,106 @@ const char *pcv_model_path(const pcv_model *m)
     return m->path;
 }
 
-const char *pcv_model_id(const pcv_model *m)
+const char *pcv_model_id(const pcv_model *model)
 {
-    return m->net.fingerprint;
+    pcv_model *m = (pcv_model *)(uintptr_t)model;   /* only what it caches */
+
+    pthread_mutex_lock(&m->lock);
+    if (!m->id)
+        m->id = pcv_net_identity(&m->net);
+    pthread_mutex_unlock(&m->lock);
+    return m->id ? m->id : "";
+}
+
+/* ---- what a model answers -------------------------------------------- */
+
+size_t pcv_model_answers(const pcv_model *m)
+{
+    return (size_t)m->net.answers;
+}
+
+static int kind_of(const pcv_spec *s)
+{
+    switch (s->task) {
+    case PCV_CLASSIFY: return PCV_ANSWER_CLASSES;
+    case PCV_FILL:     return PCV_ANSWER_TEXT;
+    case PCV_MOTION:   return PCV_ANSWER_FLOW;
+    default:           break;
+    }
+    switch (s->prep.modality) {
+    case PCV_IMAGE:    return PCV_ANSWER_PICTURE;
+    case PCV_VIDEO:    return PCV_ANSWER_FRAMES;
+    case PCV_SOUND:    return PCV_ANSWER_SOUND;
+    default:           return PCV_ANSWER_ARRAY;
+    }
+}
+
+/* Flow is a map, classes are a vector, and the sound of one of several parts
+ * is its samples; else a row for each query. */
+static void shape_of(const pcv_spec *whole, pcv_answer_info *a)
+{
+    const pcv_prep *p = &whole->prep;
+
+    a->rank = 2;
+    a->dim[0] = a->queries;
+    a->dim[1] = a->outputs;
+    if (a->kind == PCV_ANSWER_FLOW) {
+        a->rank = 3;
+        a->dim[0] = (size_t)p->height;
+        a->dim[1] = (size_t)p->width;
+        a->dim[2] = a->outputs;
+    }
+    if ((a->kind == PCV_ANSWER_CLASSES && a->queries == 1) ||
+        (a->kind == PCV_ANSWER_SOUND && whole->parts)) {
+        a->rank = 1;
+        a->dim[0] = a->queries * a->outputs;
+    }
+}
+
+pcv_answer_info pcv_model_answer(const pcv_model *m, size_t i)
+{
+    const pcv_spec *s = &m->net.spec;
+    const pcv_reply *r = &m->net.answer[i];
+    pcv_answer_info a = { .name = s->parts ? s->part_name[i] : "output",
+                          .kind = kind_of(pcv_spec_part(s, (int)i)),
+                          .queries = (size_t)r->n,
+                          .outputs = (size_t)r->outputs };
+
+    shape_of(s, &a);
+    return a;
+}
+
+size_t pcv_model_main(const pcv_model *m)
+{
+    for (size_t i = 0; i < pcv_model_answers(m); i++)
+        if (pcv_model_answer(m, i).kind == PCV_ANSWER_CLASSES)
+            return i;
+    return 0;
+}
+
+static const pcv_spec *main_spec(const pcv_model *m)
+{
+    return pcv_spec_part(&m->net.spec, (int)pcv_model_main(m));
 }
 
 bool pcv_model_classifies(const pcv_model *m)
 {
-    return m->net.spec.task == PCV_CLASSIFY;
+    return main_spec(m)->task == PCV_CLASSIFY;
 }
 
 size_t pcv_model_outputs(const pcv_model *m)
 {
-    return (size_t)m->net.spec.outputs;
+    return (size_t)main_spec(m)->outputs;
 }
 
 size_t pcv_model_queries(const pcv_model *m)
 {
-    return (size_t)pcv_net_queries(&m->net);
+    return (size_t)m->net.answer[pcv_model_main(m)].n;
 }
 
 const char *pcv_model_label(const pcv_model *m, size_t k)
 {
-    const pcv_spec *s = &m->net.spec;
+    const pcv_spec *s = main_spec(m);
 
     return s->label && k < (size_t)s->outputs ? s->label[k] : NULL;
 }
@@ -148,19 +229,6 @@ void pcv_values_free(pcv_values *v)
 
 enum { CHUNK = 1024 };          /* output queries at a time */
 
-struct pcv_worker {
-    const pcv_model *m;
-    pcv_session s;              /* inputs to latents and answers */
-    pcv_session decode;         /* latents to answers */
-};
-
-static int chunk_of(const pcv_model *m)
-{
-    int n = pcv_net_queries(&m->net);
-
-    return n < CHUNK ? n : CHUNK;
-}
-
 pcv_worker *pcv_worker_new(const pcv_model *m)
 {
     pcv_worker *w = pcv_alloc(1, sizeof *w);
@@ -168,8 +236,9 @@ pcv_worker *pcv_worker_new(const pcv_model *m)
     if (!w)
         return NULL;
     w->m = m;
-    pcv_session_open(&w->s, &m->net, false, chunk_of(m));
-    pcv_session_open(&w->decode, &m->net, false, chunk_of(m));
+    pcv_session_open(&w->s, &m->net, false, pcv_net_asked(&m->net, CHUNK));
+    pcv_session_open(&w->decode, &m->net, false,
+                     pcv_net_asked(&m->net, CHUNK));
     return w;
 }
 
@@ -184,16 +253,52 @@ void pcv_worker_free(pcv_worker *w)
 
 static int bind(pcv_worker *w, const pcv_entry *e)
 {
-    const pcv_array *x = &e->x;
+    const pcv_array *x[PCV_MOST_PARTS];
 
+    w->last = NULL;
+    w->tiles = NULL;
     if (!e->loaded)
-        return pcv_fail(EX_USAGE, "%s: not loaded", e->item.name);
-    if (pcv_session_bind(&w->s, &x, 1) == 0)
+        return pcv_fail(EX_USAGE, "%s: not loaded", e->name);
+    for (int i = 0; i < PCV_MOST_PARTS; i++)
+        x[i] = e->x[i].data ? &e->x[i] : NULL;
+    return pcv_session_bind(&w->s, x, 1);
+}
+
+int pcv_worker_read(pcv_worker *w, const pcv_entry *e)
+{
+    const pcv_pass pass = {0};
+
+    if (e->loaded && pcv_wants_tiles(&w->m->net, &e->x[0])) {
+        w->last = NULL;
+        w->tiles = e;
         return 0;
-    return -1;
+    }
+    if (bind(w, e) < 0)
+        return -1;
+    pcv_session_encode(&w->s, &pass);
+    w->last = &w->s;
+    return 0;
 }
 
 pcv_values *pcv_encode(pcv_worker *w, const pcv_entry *e)
+{
+    const pcv_net *n = &w->m->net;
+    size_t dim[2] = { pcv_model_latents(w->m),
+                      pcv_model_latent_channels(w->m) };
+
+    if (pcv_worker_read(w, e) < 0)
+        return NULL;
+    if (w->tiles) {
+        pcv_fail(EX_DATAERR, "%s: %zux%zu pixels, want %dx%d: a picture that "
+                 "is taken in tiles has no latents of its own", e->name,
+                 e->x[0].dim[2], e->x[0].dim[3], n->spec.prep.height,
+                 n->spec.prep.width);
+        return NULL;
+    }
+    return pcv_values_of(2, dim, w->s.x[n->uses]);
+}
+
+pcv_values *pcv_encode_crossed(pcv_worker *w, const pcv_entry *e)
 {
     const pcv_pass pass = {0};
     size_t dim[2] = { pcv_model_latents(w->m),
@@ -201,7 +306,7 @@ pcv_values *pcv_encode(pcv_worker *w, const pcv_entry *e)
 
     if (bind(w, e) < 0)
         return NULL;
-    return pcv_values_of(2, dim, pcv_session_encode(&w->s, &pass));
+    return pcv_values_of(2, dim, pcv_session_cross(&w->s, &pass));
 }
 
 pcv_values *pcv_encode_input(pcv_worker *w, const pcv_entry *e)
@@ -226,82 +331,104 @@ pcv_values *pcv_encode_input(pcv_worker *w, const pcv_entry *e)
     return v;
 }
 
-/* Queries index[0..n) of what session s has encoded, a chunk at a time. */
-static pcv_values *answers(pcv_session *s, const pcv_model *m,
-                           const int *index, size_t n)
-{
-    const pcv_pass pass = {0};
-    size_t k = pcv_model_outputs(m), dim[2] = { n, k };
-    pcv_values *v = pcv_values_new(2, dim);
-    int own[CHUNK], most = chunk_of(m);
+/* ---- answers --------------------------------------------------------- */
 
-    for (size_t at = 0; v && at < n; at += (size_t)most) {
-        int len = n - at < (size_t)most ? (int)(n - at) : most;
-        const real *out;
-
-        for (int i = 0; i < len; i++)
-            own[i] = index ? index[at + (size_t)i] : (int)at + i;
-        out = pcv_session_decode(s, &pass, own, len);
-        for (size_t i = 0; i < (size_t)len * k; i++)
-            v->data[at * k + i] = (float)out[i];
-    }
-    return v;
-}
-
-static int check_index(const pcv_model *m, const int *index, size_t n)
-{
-    size_t all = pcv_model_queries(m);
-
-    if (!index && n > all)
-        return pcv_fail(EX_USAGE, "%zu queries, the model has %zu", n, all);
-    for (size_t i = 0; index && i < n; i++)
-        if (index[i] < 0 || (size_t)index[i] >= all)
-            return pcv_fail(EX_USAGE, "query %d, the model has 0 to %zu",
-                            index[i], all - 1);
-    return 0;
-}
-
-pcv_values *pcv_decode_latents(pcv_worker *w, const pcv_values *latents,
-                               const int *index, size_t n)
+int pcv_worker_resume(pcv_worker *w, const pcv_values *latents)
 {
     const pcv_spec *s = &w->m->net.spec;
     size_t size = (size_t)s->latents * (size_t)s->d;
     real *x;
     int r;
 
+    w->last = NULL;
+    w->tiles = NULL;
     if (latents->count != size || latents->rank < 2 ||
-        latents->dim[latents->rank - 1] != (size_t)s->d) {
-        pcv_fail(EX_DATAERR, "latents of %zu values, the model has %d x %d",
-                 latents->count, s->latents, s->d);
-        return NULL;
-    }
-    if (check_index(w->m, index, n) < 0 || !(x = pcv_alloc(size, sizeof *x)))
-        return NULL;
+        latents->dim[latents->rank - 1] != (size_t)s->d)
+        return pcv_fail(EX_DATAERR, "latents of %zu values, the model has %d x "
+                        "%d", latents->count, s->latents, s->d);
+    if (s->decoder == PCV_DECODE_INPUT)
+        return pcv_fail(EX_DATAERR, "this model asks with the rows of its "
+                        "input: give it the files, not their latents");
+    if (!(x = pcv_alloc(size, sizeof *x)))
+        return -1;
     for (size_t i = 0; i < size; i++)
         x[i] = (real)latents->data[i];
     r = pcv_session_plan(&w->decode, 1, x);
     pcv_free(x);
-    return r < 0 ? NULL : answers(&w->decode, w->m, index, n);
+    w->last = &w->decode;
+    return r;
 }
 
-/* A classifier's answer is a vector, not a row of a matrix. */
-static pcv_values *flatten(const pcv_model *m, pcv_values *v)
+static int check_index(const pcv_reply *a, const int *index, size_t n)
 {
-    if (v && pcv_model_classifies(m)) {
-        v->rank = 1;
-        v->dim[0] = v->count;
+    if (!index && n > (size_t)a->n)
+        return pcv_fail(EX_USAGE, "%zu queries, the model has %d", n, a->n);
+    for (size_t i = 0; index && i < n; i++)
+        if (index[i] < 0 || index[i] >= a->n)
+            return pcv_fail(EX_USAGE, "query %d, the model has 0 to %d",
+                            index[i], a->n - 1);
+    return 0;
+}
+
+/* Queries index[0..n), a chunk at a time. */
+void pcv_answer_chunks(pcv_session *s, size_t which, const int *index,
+                       size_t n, float *out)
+{
+    const pcv_pass pass = {0};
+    size_t k = (size_t)s->net->answer[which].outputs;
+    int own[CHUNK], most = s->asked;
+
+    for (size_t at = 0; at < n; at += (size_t)most) {
+        int len = n - at < (size_t)most ? (int)(n - at) : most;
+        const real *y;
+
+        for (int i = 0; i < len; i++)
+            own[i] = index ? index[at + (size_t)i] : (int)at + i;
+        y = pcv_session_decode(s, &pass, (int)which, own, len);
+        for (size_t i = 0; i < (size_t)len * k; i++)
+            out[at * k + i] = (float)y[i];
     }
+}
+
+pcv_values *pcv_ask(pcv_worker *w, size_t which, const int *index, size_t n)
+{
+    pcv_answer_info a = pcv_model_answer(w->m, which);
+    pcv_values *v;
+
+    if (w->tiles && !index)
+        return pcv_ask_tiles(w);
+    if (!w->last) {
+        pcv_fail(EX_USAGE, w->tiles ? "single queries of a picture that is "
+                 "taken in tiles" : "nothing to ask: nothing was run");
+        return NULL;
+    }
+    if (index) {
+        a.rank = 2;
+        a.dim[0] = n;
+        a.dim[1] = a.outputs;
+    } else {
+        n = a.queries;
+    }
+    if (check_index(&w->m->net.answer[which], index, n) < 0 ||
+        !(v = pcv_values_new(a.rank, a.dim)))
+        return NULL;
+    pcv_answer_chunks(w->last, which, index, n, v->data);
     return v;
 }
 
 pcv_values *pcv_answer(pcv_worker *w, const pcv_entry *e)
 {
-    const pcv_pass pass = {0};
-
-    if (bind(w, e) < 0)
+    if (pcv_worker_read(w, e) < 0)
         return NULL;
-    pcv_session_encode(&w->s, &pass);
-    return flatten(w->m, answers(&w->s, w->m, NULL, pcv_model_queries(w->m)));
+    return pcv_ask(w, pcv_model_main(w->m), NULL, 0);
+}
+
+pcv_values *pcv_decode_latents(pcv_worker *w, const pcv_values *latents,
+                               const int *index, size_t n)
+{
+    if (pcv_worker_resume(w, latents) < 0)
+        return NULL;
+    return pcv_ask(w, pcv_model_main(w->m), index, n);
 }
 
 /* Byte ids, which are whole numbers here. */
@@ -329,7 +456,7 @@ static int ids_of(const pcv_values *x, pcv_array *a)
 pcv_values *pcv_answer_array(pcv_worker *w, const pcv_values *x)
 {
     const pcv_prep *prep = &w->m->net.spec.prep;
-    pcv_entry e = { .loaded = true };
+    pcv_entry e = { .loaded = true, .name = "array" };
     pcv_media media = { .kind = PCV_MEDIA_ARRAY };
     pcv_values *v = NULL;
 
@@ -339,11 +466,11 @@ pcv_values *pcv_answer_array(pcv_worker *w, const pcv_values *x)
     media.array.data = x->data;
     if (prep->modality == PCV_BYTES && ids_of(x, &media.array) < 0)
         return NULL;
-    if (pcv_prepare(prep, &media, "array", &e.x) == 0)
+    if (pcv_prepare(prep, &media, e.name, &e.x[0]) == 0)
         v = pcv_answer(w, &e);
     if (media.array.data != x->data)
         pcv_free(media.array.data);
-    pcv_array_free(&e.x);
+    pcv_array_free(&e.x[0]);
     return v;
 }
 
@@ -387,30 +514,38 @@ pcv_values *pcv_classify_file(pcv_worker *w, const char *path)
 
 /* ---- cost ------------------------------------------------------------ */
 
+static int bad_size(const char *size, const char *want)
+{
+    return pcv_fail(EX_USAGE, "size '%s', want %s", size, want);
+}
+
 /* The shape of a prepared input of size "HxW" or "N"; NULL: the model's. */
 static int input_shape(const pcv_spec *s, const char *size, pcv_array *x)
 {
+    const pcv_prep *p = &s->prep;
+    bool image = p->modality == PCV_IMAGE, flow = p->modality == PCV_FLOW;
     unsigned long a = 0, b = 0;
     int n = size ? sscanf(size, "%lux%lu", &a, &b) : 0;
-    const pcv_prep *p = &s->prep;
+    size_t h = size ? a : (size_t)p->height, w = size ? b : (size_t)p->width;
+    size_t samples = p->samples ? (size_t)p->samples : (size_t)p->length;
+    const pcv_array shape[] = {
+        [PCV_IMAGE] = { PCV_F32, 3, { (size_t)p->channels, h, w }, NULL },
+        [PCV_SOUND] = { PCV_F32, 1, { size ? a : samples }, NULL },
+        [PCV_BYTES] = { PCV_I32, 1, { size ? a : (size_t)p->length }, NULL },
+        [PCV_POINTS] = { PCV_F32, 2, { size ? a : (size_t)p->length,
+                                       (size_t)p->channels }, NULL },
+        [PCV_PLAIN] = { PCV_F32, 2, { size ? a : (size_t)p->length,
+                                      (size_t)p->channels }, NULL },
+        [PCV_FLOW] = { PCV_F32, 4, { 2, 3, h, w }, NULL },
+        [PCV_VIDEO] = { PCV_F32, 4, { (size_t)p->frames, 3, (size_t)p->height,
+                                      (size_t)p->width }, NULL },
+        [PCV_ONE_HOT] = { PCV_F32, 1, { (size_t)p->channels }, NULL },
+    };
 
     if (size && (n < 1 || a == 0 || a > 1 << 26 ||
-                 (p->modality == PCV_IMAGE && (n < 2 || b == 0 ||
-                                               b > 1 << 26))))
-        return pcv_fail(EX_USAGE, "size '%s', want %s", size,
-                        p->modality == PCV_IMAGE ? "HxW" : "a count");
-    x->dtype = p->modality == PCV_BYTES ? PCV_I32 : PCV_F32;
-    x->rank = p->modality == PCV_IMAGE ? 3
-              : p->modality == PCV_SOUND || p->modality == PCV_BYTES ? 1 : 2;
-    if (p->modality == PCV_IMAGE) {
-        x->dim[0] = (size_t)p->channels;
-        x->dim[1] = size ? a : (size_t)p->height;
-        x->dim[2] = size ? b : (size_t)p->width;
-    } else {
-        x->dim[0] = size ? a : p->modality == PCV_SOUND && p->samples
-                                   ? (size_t)p->samples : (size_t)p->length;
-        x->dim[1] = (size_t)p->channels;
-    }
+                 ((image || flow) && (n < 2 || b == 0 || b > 1 << 26))))
+        return bad_size(size, image || flow ? "HxW" : "a count");
+    *x = shape[p->modality];
     return 0;
 }
 
@@ -426,15 +561,31 @@ static int fill_shape(pcv_array *x)
     return 0;
 }
 
+static int input_of(const pcv_spec *s, const char *size, pcv_array *x)
+{
+    if (size && s->parts)
+        return bad_size(size, "none: a model of several modalities has its "
+                        "own");
+    for (int i = 0; i < pcv_spec_answers(s); i++)
+        if (input_shape(pcv_spec_part(s, i), size, &x[i]) < 0 ||
+            fill_shape(&x[i]) < 0)
+            return -1;
+    return 0;
+}
+
 int pcv_model_cost(const pcv_model *m, const char *size, pcv_cost_info *c)
 {
-    pcv_array x = {0};
+    pcv_array x[PCV_MOST_PARTS] = {{0}};
+    const pcv_array *px[PCV_MOST_PARTS];
     pcv_cost cost;
     int r = -1;
 
-    if (input_shape(&m->net.spec, size, &x) == 0 && fill_shape(&x) == 0)
-        r = pcv_net_cost(&m->net, &x, &cost);
-    pcv_array_free(&x);
+    for (int i = 0; i < PCV_MOST_PARTS; i++)
+        px[i] = &x[i];
+    if (input_of(&m->net.spec, size, x) == 0)
+        r = pcv_net_cost(&m->net, px, &cost);
+    for (int i = 0; i < PCV_MOST_PARTS; i++)
+        pcv_array_free(&x[i]);
     if (r < 0)
         return -1;
     *c = (pcv_cost_info){ (double)m->net.params.total, cost.elements,

@@ -39,6 +39,10 @@ const char *pcv_build_info(void);
 const char *pcv_error(void);            /* "" when nothing failed */
 int pcv_error_code(void);               /* 0 when nothing failed */
 void pcv_error_clear(void);
+/* What a reader should know although nothing failed (positions that were
+ * interpolated, say): the newest remark of this thread, "" when there is none;
+ * reading it forgets it. */
+const char *pcv_remark_take(void);
 
 /* OpenBLAS takes a processor newer than itself for a very old one.  The value
  * of OPENBLAS_CORETYPE that would be much faster here, NULL when all is well:
@@ -67,6 +71,23 @@ const char *pcv_model_path(const pcv_model *m);
 /* "sha256:..."-like identity of the weights: two models with the same weights
  * have the same. */
 const char *pcv_model_id(const pcv_model *m);
+
+/* What a model answers: one thing, or several of which each is asked for by
+ * itself (a model of several modalities). */
+enum { PCV_ANSWER_CLASSES = 1, PCV_ANSWER_PICTURE, PCV_ANSWER_FRAMES,
+       PCV_ANSWER_SOUND, PCV_ANSWER_TEXT, PCV_ANSWER_FLOW, PCV_ANSWER_ARRAY };
+typedef struct {
+    const char *name;           /* of the modality, or "output" */
+    int kind;
+    size_t queries, outputs;    /* of an item; channels of each */
+    int rank;                   /* shape of all of them */
+    size_t dim[3];
+} pcv_answer_info;
+size_t pcv_model_answers(const pcv_model *m);
+pcv_answer_info pcv_model_answer(const pcv_model *m, size_t i);
+/* The one that `pcv_answer` gives: the classes, where there are any. */
+size_t pcv_model_main(const pcv_model *m);
+/* Of the main answer: */
 bool pcv_model_classifies(const pcv_model *m);
 size_t pcv_model_outputs(const pcv_model *m);   /* classes, or channels */
 size_t pcv_model_queries(const pcv_model *m);   /* output queries per item */
@@ -100,6 +121,10 @@ typedef struct {
     const char *modality;       /* "auto", "image", "sound", "bytes", "array" */
     const char *raw;            /* headerless array: "u8:28x28" */
     const char *pcm;            /* headerless sound: "s16le:16000:1" */
+    const char *overlong;       /* texts that are too long: "cut", "refuse";
+                                   NULL: as the model has it */
+    const char *sound;          /* a file: the sound of the pictures, for a
+                                   model of both */
     bool no_exif;
     size_t max_pixels, max_bytes;
     double max_seconds;
@@ -117,6 +142,10 @@ int pcv_stream_next(pcv_stream *s, pcv_entry **e);
 void pcv_entry_free(pcv_entry *e);
 const char *pcv_entry_name(const pcv_entry *e); /* any bytes but NUL */
 size_t pcv_entry_index(const pcv_entry *e);     /* 0, 1, 2 .. */
+
+/* Files of pictures that make one input: 1, 2 (optical flow), or as many as a
+ * video has. */
+size_t pcv_stream_files(const pcv_stream *s);
 
 /* Reads and prepares the entry for the model: what the network takes.  0 or
  * -1; safe from several threads for different entries. */
@@ -136,13 +165,21 @@ pcv_values *pcv_encode(pcv_worker *w, const pcv_entry *e);
 /* The array that the encoder attends to, [M, C]: content and position
  * features (section 3.2). */
 pcv_values *pcv_encode_input(pcv_worker *w, const pcv_entry *e);
-/* Outputs of queries index[0..n) (NULL: 0..n-1) for latents [N, D]: [n,
- * outputs] (Perceiver IO, section 3.2).  Memory is bounded by a chunk of
- * queries beside the result. */
+/* Latents after the first cross-attend alone. */
+pcv_values *pcv_encode_crossed(pcv_worker *w, const pcv_entry *e);
+
+/* Encode once, ask many times: read takes a loaded entry (borrowed until the
+ * next read), resume latents [N, D]; 0 or -1.  ask gives queries index[0..n) of
+ * answer `which` as [n, outputs] (Perceiver IO, section 3.2), or with index
+ * NULL all of them in the shape that pcv_model_answer tells (larger for a
+ * larger picture of an optical flow).  Memory is bounded by a chunk of queries
+ * beside the result. */
+int pcv_worker_read(pcv_worker *w, const pcv_entry *e);
+int pcv_worker_resume(pcv_worker *w, const pcv_values *latents);
+pcv_values *pcv_ask(pcv_worker *w, size_t which, const int *index, size_t n);
+/* Both at once, for the main answer. */
 pcv_values *pcv_decode_latents(pcv_worker *w, const pcv_values *latents,
                                const int *index, size_t n);
-/* The network's raw answer to a loaded entry: logits [outputs], or all
- * queries [queries, outputs]. */
 pcv_values *pcv_answer(pcv_worker *w, const pcv_entry *e);
 /* Class probabilities of a file, [outputs]: read, prepare, answer, softmax. */
 pcv_values *pcv_classify_file(pcv_worker *w, const char *path);

@@ -1,5 +1,5 @@
 /* stream.c - the facade of data/: items as entries that a model can take. */
-#include "handles.h"
+#include "group.h"
 
 #include <string.h>
 
@@ -7,6 +7,9 @@ struct pcv_stream {
     const pcv_model *m;
     pcv_sources sources;
     pcv_items *items;
+    pcv_group group;
+    size_t index;               /* of the next entry */
+    int overlong;               /* -1: as the model has it */
 };
 
 static int modality_of(const char *name, int *out)
@@ -29,8 +32,15 @@ static int modality_of(const char *name, int *out)
 /* Axes of one prepared item: one more in a file means a batch. */
 static int rank_of(int modality)
 {
-    return modality == PCV_IMAGE ? 3
-           : modality == PCV_SOUND || modality == PCV_BYTES ? 1 : 2;
+    switch (modality) {
+    case PCV_SOUND:
+    case PCV_BYTES:
+    case PCV_ONE_HOT: return 1;
+    case PCV_IMAGE:   return 3;
+    case PCV_FLOW:
+    case PCV_VIDEO:   return 4;
+    default:          return 2;
+    }
 }
 
 static int reading(const pcv_model *m, const pcv_inputs *in, pcv_reading *r)
@@ -55,21 +65,36 @@ static int reading(const pcv_model *m, const pcv_inputs *in, pcv_reading *r)
     return 0;
 }
 
+static int overlong_of(const char *name, int *out)
+{
+    *out = !name ? -1 : !strcmp(name, "cut") ? PCV_CUT : PCV_REFUSE;
+    return !name || !strcmp(name, "cut") || !strcmp(name, "refuse")
+               ? 0 : pcv_fail(EX_USAGE, "overlong '%s', want cut or refuse",
+                              name);
+}
+
 pcv_stream *pcv_stream_open(const pcv_model *m, const pcv_inputs *in)
 {
     pcv_stream *s = pcv_alloc(1, sizeof *s);
+    pcv_reading *how;
 
     if (!s)
         return NULL;
+    how = &s->sources.reading;
     s->m = m;
     s->sources = (pcv_sources){ in->path, in->paths, in->list, in->nul,
                                 in->recursive, in->include, in->exclude,
-                                {0} };
-    if (reading(m, in, &s->sources.reading) == 0 &&
-        (s->items = pcv_items_open(&s->sources,
-                                   rank_of(m->net.spec.prep.modality))))
+                                {0}, false };
+    if (reading(m, in, how) == 0 &&
+        overlong_of(in->overlong, &s->overlong) == 0 &&
+        pcv_group_open(&s->group, m, how, in->sound) == 0) {
+        s->sources.clips = s->group.window > 1 && !in->recursive;
+        s->items = pcv_items_open(&s->sources,
+                                  rank_of(m->net.spec.prep.modality));
+    }
+    if (s->items)
         return s;
-    pcv_free(s);
+    pcv_stream_close(s);
     return NULL;
 }
 
@@ -77,8 +102,14 @@ void pcv_stream_close(pcv_stream *s)
 {
     if (!s)
         return;
+    pcv_group_close(&s->group);
     pcv_items_close(s->items);
     pcv_free(s);
+}
+
+size_t pcv_stream_files(const pcv_stream *s)
+{
+    return s->group.window;
 }
 
 int pcv_stream_next(pcv_stream *s, pcv_entry **out)
@@ -89,11 +120,13 @@ int pcv_stream_next(pcv_stream *s, pcv_entry **out)
     *out = NULL;
     if (!e)
         return -1;
-    r = pcv_items_next(s->items, &e->item);
-    if (r == 1)
+    r = pcv_group_next(&s->group, s->items, e);
+    if (r == 1) {
+        e->index = s->index++;
         *out = e;
-    else
-        pcv_free(e);
+    } else {
+        pcv_entry_free(e);
+    }
     return r;
 }
 
@@ -101,23 +134,30 @@ void pcv_entry_free(pcv_entry *e)
 {
     if (!e)
         return;
-    pcv_item_free(&e->item);
-    pcv_array_free(&e->x);
+    for (size_t i = 0; i < e->items; i++)
+        pcv_item_free(&e->item[i]);
+    pcv_free(e->item);
+    pcv_free(e->name);
+    pcv_media_free(&e->sound);
+    for (int i = 0; i < PCV_MOST_PARTS; i++)
+        pcv_array_free(&e->x[i]);
     pcv_free(e);
 }
 
 const char *pcv_entry_name(const pcv_entry *e)
 {
-    return e->item.name;
+    return e->name;
 }
 
 size_t pcv_entry_index(const pcv_entry *e)
 {
-    return e->item.index;
+    return e->index;
 }
 
+/* ---- loading --------------------------------------------------------- */
+
 /* --modality=sound and its like refuse what is something else. */
-static int check_kind(const pcv_entry *e, int modality)
+static int check_kind(const pcv_item *item, int modality)
 {
     static const struct { int modality, kind; const char *name; } rows[] = {
         { PCV_IMAGE, PCV_MEDIA_IMAGE, "a picture" },
@@ -126,34 +166,145 @@ static int check_kind(const pcv_entry *e, int modality)
     };
 
     for (size_t i = 0; i < PCV_LEN(rows); i++)
-        if (rows[i].modality == modality &&
-            rows[i].kind != e->item.media.kind)
+        if (rows[i].modality == modality && rows[i].kind != item->media.kind)
             return pcv_fail(EX_DATAERR, "%s: is not %s, which was asked for",
-                            e->item.name, rows[i].name);
+                            item->name, rows[i].name);
     return 0;
+}
+
+static int decode(pcv_entry *e, const pcv_reading *how)
+{
+    for (size_t i = 0; i < e->items; i++) {
+        pcv_item *item = &e->item[i];
+
+        if (pcv_item_decode(item, how) < 0)
+            return pcv_fail(item->code ? item->code : EX_DATAERR, "%s",
+                            item->what ? item->what : "cannot be read");
+        if (check_kind(item, how->modality) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Several pictures, of what is called video or flow. */
+static int load_frames(pcv_entry *e, const pcv_prep *prep, pcv_array *out)
+{
+    const pcv_media **m = pcv_alloc(e->items, sizeof *m);
+    const char **name = pcv_alloc(e->items, sizeof *name);
+    int r = -1;
+
+    for (size_t i = 0; m && name && i < e->items; i++) {
+        m[i] = &e->item[i].media;
+        name[i] = e->item[i].name;
+    }
+    if (m && name)
+        r = pcv_prepare_frames(prep, m, name, e->items, out);
+    pcv_free(m);
+    pcv_free(name);
+    return r;
+}
+
+/* ---- parts ----------------------------------------------------------- */
+
+/* The tensors of a file, each the part of that name. */
+static int load_tensors(pcv_entry *e, const pcv_spec *s, const pcv_tensors *t)
+{
+    size_t found = 0;
+
+    for (int i = 0; i < s->parts; i++) {
+        const pcv_tensor *x = pcv_tensors_find(t, s->part_name[i]);
+        pcv_media m = { .kind = PCV_MEDIA_ARRAY };
+        pcv_buf name = {0};
+        int r;
+
+        if (!x)
+            continue;
+        found++;
+        m.array.dtype = x->dtype;
+        m.array.rank = x->rank;
+        memcpy(m.array.dim, x->dim, sizeof x->dim);
+        m.array.data = (void *)(uintptr_t)x->data;
+        pcv_buf_printf(&name, "%s: %s", e->name, x->name);
+        r = pcv_prepare(&s->part[i].prep, &m, name.data ? name.data : e->name,
+                        &e->x[i]);
+        pcv_buf_free(&name);
+        if (r < 0)
+            return -1;
+    }
+    return found ? 0 : pcv_fail(EX_DATAERR, "%s: no tensor with the name of a "
+                                "part of the model (%s, ..)", e->name,
+                                s->part_name[0]);
+}
+
+static int load_file(pcv_entry *e, const pcv_spec *s)
+{
+    pcv_item *item = &e->item[0];
+    const pcv_array *bytes = &item->media.array;
+    pcv_tensors t;
+    int r;
+
+    if (item->code)
+        return pcv_fail(item->code, "%s", item->what);
+    r = item->path ? pcv_tensors_open(&t, item->path)
+                   : pcv_tensors_parse(&t, bytes->data, bytes->dim[0],
+                                       e->name);
+    if (r < 0)
+        return -1;
+    r = load_tensors(e, s, &t);
+    pcv_tensors_close(&t);
+    return r;
+}
+
+static int load_clip(pcv_entry *e, const pcv_spec *s, const pcv_reading *how)
+{
+    if (decode(e, how) < 0)
+        return -1;
+    for (int i = 0; i < s->parts; i++) {
+        const pcv_prep *p = &s->part[i].prep;
+
+        if (p->modality == PCV_VIDEO && load_frames(e, p, &e->x[i]) < 0)
+            return -1;
+        if (p->modality == PCV_SOUND && e->sound.array.data &&
+            pcv_prepare(p, &e->sound, e->name, &e->x[i]) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int load(pcv_stream *s, pcv_entry *e)
+{
+    const pcv_spec *spec = &s->m->net.spec;
+    const pcv_reading *how = &s->sources.reading;
+    pcv_prep prep = spec->prep;
+
+    if (spec->parts)
+        return e->items > 1 ? load_clip(e, spec, how) : load_file(e, spec);
+    if (decode(e, how) < 0)
+        return -1;
+    if (e->items > 1)
+        return load_frames(e, &prep, &e->x[0]);
+    if (s->overlong >= 0)
+        prep.overlong = s->overlong;
+    return pcv_prepare(&prep, &e->item[0].media, e->name, &e->x[0]);
 }
 
 int pcv_entry_load(pcv_stream *s, pcv_entry *e)
 {
-    const pcv_reading *how = &s->sources.reading;
-
-    if (pcv_item_decode(&e->item, how) < 0)
-        return pcv_fail(e->item.code ? e->item.code : EX_DATAERR, "%s",
-                        e->item.what ? e->item.what : "cannot be read");
-    if (check_kind(e, how->modality) < 0 ||
-        pcv_prepare(&s->m->net.spec.prep, &e->item.media, e->item.name,
-                    &e->x) < 0)
+    if (load(s, e) < 0)
         return -1;
-    pcv_media_free(&e->item.media);
+    for (size_t i = 0; i < e->items; i++)
+        pcv_media_free(&e->item[i].media);
+    pcv_media_free(&e->sound);
     e->loaded = true;
     return 0;
 }
 
 pcv_values *pcv_entry_values(const pcv_entry *e)
 {
-    pcv_values *v = pcv_values_new(e->x.rank, e->x.dim);
+    const pcv_array *x = &e->x[0];
+    pcv_values *v = pcv_values_new(x->rank, x->dim);
 
     if (v)
-        pcv_dtype_to_float(e->x.dtype, e->x.data, v->count, v->data);
+        pcv_dtype_to_float(x->dtype, x->data, v->count, v->data);
     return v;
 }

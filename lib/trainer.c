@@ -11,7 +11,9 @@ struct pcv_trainer {
 
 const pcv_setting *pcv_setting_at(size_t i)
 {
+    static _Thread_local char values[256];
     static _Thread_local pcv_setting s;
+    pcv_buf b = {0};
     const pcv_field *f;
     int k = (int)i;
 
@@ -21,8 +23,10 @@ const pcv_setting *pcv_setting_at(size_t i)
         f = pcv_run_field(k);
     if (!f)
         return NULL;
-    s = (pcv_setting){ f->name, *f->values == '|' ? f->values + 1 : f->values,
-                       f->help };
+    pcv_field_values(f, &b);
+    snprintf(values, sizeof values, "%s", b.data ? b.data : "");
+    pcv_buf_free(&b);
+    s = (pcv_setting){ f->name, values, f->help };
     return &s;
 }
 
@@ -54,10 +58,24 @@ static bool is_run_setting(const char *name)
     return false;
 }
 
+/* What comes with published checkpoints only cannot be trained. */
+static bool is_given(const char *name, const char *value)
+{
+    const pcv_row *r;
+
+    for (int i = 0; (r = pcv_spec_row(i)); i++)
+        if (!strcmp(r->field.name, name))
+            return (r->flags & PCV_ROW_GIVEN) ||
+                   !pcv_field_offers(&r->field, value);
+    return false;
+}
+
 int pcv_trainer_set(pcv_trainer *t, const char *name, const char *value)
 {
     if (is_run_setting(name))
         return pcv_run_set(&t->run, name, value);
+    if (is_given(name, value))
+        return pcv_fail(EX_USAGE, "%s: '%s' cannot be trained", name, value);
     return pcv_spec_set(&t->spec, name, value);
 }
 

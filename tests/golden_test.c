@@ -186,7 +186,7 @@ static void open_net(golden *g, const golden_case *c)
 
 static void start(golden *g)
 {
-    if (pcv_net_fill(&g->net, &g->weights, "", "model.safetensors") < 0)
+    if (pcv_net_fill(&g->net, &g->weights, "model.safetensors") < 0)
         fail_msg("%s", pcv_error());
 }
 
@@ -269,7 +269,7 @@ static double pass(golden *g)
         fail_msg("%s", pcv_error());
     memset(p->g, 0, p->total * sizeof *p->g);
     pcv_session_encode(&g->s, &none);
-    pcv_session_decode(&g->s, &none, NULL, 1);
+    pcv_session_decode(&g->s, &none, 0, NULL, 1);
     loss = pcv_objective(&g->s, &target, 0, true, &right);
     pcv_session_backward(&g->s, &none, 1);
     return loss;

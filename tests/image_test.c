@@ -1106,7 +1106,7 @@ static void test_prepare_rows(void **state)
     m = array_of(PCV_MEDIA_BYTES, PCV_U8, v, 1, 0);
     assert_refused(&prep, &m, "x: is an empty file");
     prep.modality = 9;
-    assert_refused(&prep, &m, "x: the model's modality is 9, want 1 to 5");
+    assert_refused(&prep, &m, "x: the model's modality is 9, want 1 to 8");
 }
 
 /* ---- the whole chain ------------------------------------------------- */

@@ -67,7 +67,7 @@ void model_input(const pcv_spec *s, int size, uint64_t stream, pcv_array *x)
 static void open_target(model *m, const model_case *c)
 {
     const pcv_spec *s = &m->net.spec;
-    int all = pcv_net_queries(&m->net);
+    int all = m->net.answer[0].n;
 
     m->target = (pcv_target){ .label = m->label, .asked = all };
     for (int i = 0; i < MODEL_ITEMS; i++)
@@ -130,7 +130,7 @@ static double forward(model *m, bool gradient)
     int right;
 
     pcv_session_encode(&m->s, &m->pass);
-    pcv_session_decode(&m->s, &m->pass, m->target.index, m->target.asked);
+    pcv_session_decode(&m->s, &m->pass, 0, m->target.index, m->target.asked);
     return pcv_objective(&m->s, &m->target, 0.1, gradient, &right);
 }
 

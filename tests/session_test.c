@@ -446,11 +446,11 @@ static void check_latents(const mixed *x, int item)
 {
     pcv_model *m = pcv_model_open("./");
     pcv_worker *w = pcv_worker_new(m);
-    pcv_entry e = { .loaded = true };
+    pcv_entry e = { .loaded = true, .name = "mixed" };
     pcv_values *latents, *want, *have;
 
     assert_non_null(w);
-    mixed_array(x, item, &e.x);
+    mixed_array(x, item, &e.x[0]);
     latents = pcv_encode(w, &e);
     want = pcv_answer(w, &e);
     have = pcv_decode_latents(w, latents, NULL, pcv_model_queries(m));
@@ -464,7 +464,7 @@ static void check_latents(const mixed *x, int item)
     pcv_values_free(latents);
     pcv_values_free(want);
     pcv_values_free(have);
-    pcv_array_free(&e.x);
+    pcv_array_free(&e.x[0]);
     pcv_worker_free(w);
     pcv_model_close(m);
 }

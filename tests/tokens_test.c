@@ -731,7 +731,7 @@ static void test_queries_grid(void **state)
     assert_int_equal(pcv_queries_init(&q, &p, &spec), 0);
     assert_int_equal(q.n, 12);
     assert_int_equal(q.e, 10);
-    pcv_queries_rows(&q, index, 2, out);
+    pcv_queries_rows(&q, NULL, 0, index, 2, out, q.e);
     for (int i = 0; i < 2; i++) {
         double x[2] = { linspace(index[i] / 4, 3), linspace(index[i] % 4, 4) };
         double want[10];
@@ -745,17 +745,32 @@ static void test_queries_grid(void **state)
     pcv_params_free(&p);
 }
 
-static void test_queries_refused(void **state)
+/* Queries by index stop one step short of the end; a grid too large to count
+ * is refused. */
+static void test_queries_by_index(void **state)
 {
-    const pcv_queries_spec spec = { .kind = PCV_ASK_GRID, .axes = 1,
-                                    .len = { 3 }, .bands = 257,
-                                    .position = PCV_POS_FOURIER };
+    pcv_queries_spec spec = { .kind = PCV_ASK_GRID, .axes = 1, .len = { 4 },
+                              .bands = 2, .position = PCV_POS_FOURIER,
+                              .by_index = true };
     pcv_params p = {0};
     pcv_queries q;
+    real out[4 * 5];
 
     (void)state;
+    assert_int_equal(pcv_queries_init(&q, &p, &spec), 0);
+    pcv_queries_rows(&q, NULL, 0, NULL, 4, out, 5);
+    for (int i = 0; i < 4; i++) {
+        double x = -1 + 0.5 * i;
+
+        near(out[5 * i], x, "by index", i);
+        near(out[5 * i + 2], sin(pi * 2 * x), "by index, sine", i);
+        near(out[5 * i + 3], cos(pi * x), "by index, cosine", i);
+    }
+    pcv_queries_free(&q);
+    spec.axes = 3;
+    spec.len[0] = spec.len[1] = spec.len[2] = 4096;
     assert_int_equal(pcv_queries_init(&q, &p, &spec), -1);
-    assert_failed(EX_DATAERR, "257 bands");
+    assert_failed(EX_DATAERR, "more than 2^30");
     pcv_queries_free(&q);
 }
 
@@ -781,7 +796,7 @@ int main(void)
         TEST(test_memory),
         TEST(test_rows),
         TEST(test_queries_grid),
-        TEST(test_queries_refused),
+        TEST(test_queries_by_index),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,9 +138,12 @@ typedef struct {
 static void open_network(network *m, int latents, int c, int e, bool residual,
                          int out)
 {
-    pcv_block_shape cross = { D, c, c, c, 1, 1, PCV_GELU, true };
-    pcv_block_shape self = { D, 0, D, D, 2, 1, PCV_GELU, true };
-    pcv_block_shape decode = { e, D, D, D, 1, 1, PCV_GELU, residual };
+    pcv_block_shape cross = { .d = D, .kv = c, .qk = c, .v = c, .heads = 1,
+                              .widening = 1, .residual = true };
+    pcv_block_shape self = { .d = D, .qk = D, .v = D, .heads = 2,
+                             .widening = 1, .residual = true };
+    pcv_block_shape decode = { .d = e, .kv = D, .qk = D, .v = D, .heads = 1,
+                               .widening = 1, .residual = residual };
     pcv_params *p = &m->params;
 
     memset(m, 0, sizeof *m);

@@ -42,7 +42,7 @@ static const real *answer(model *m, const pcv_array *x, int form,
         fail_msg("%s", pcv_error());
     m->s.batch.tokens.mask = mask;
     pcv_session_encode(&m->s, &pass);
-    return pcv_session_decode(&m->s, &pass, NULL, 1);
+    return pcv_session_decode(&m->s, &pass, 0, NULL, 1);
 }
 
 static void small_spec(pcv_spec *s, int latents, int d)
@@ -120,9 +120,12 @@ static void open_language(language *l)
         .kind = PCV_ASK_LEARNED, .n = TEXT, .e = EMBED,
         .path = "perceiver.decoder.output_position_encodings"
     };
-    pcv_block_shape cross = { D, EMBED, D, D, 8, 1, PCV_GELU, true };
-    pcv_block_shape self = { D, 0, D, D, 8, 1, PCV_GELU, true };
-    pcv_block_shape out = { EMBED, D, 256, EMBED, 8, 1, PCV_GELU, false };
+    pcv_block_shape cross = { .d = D, .kv = EMBED, .qk = D, .v = D, .heads = 8,
+                              .widening = 1, .residual = true };
+    pcv_block_shape self = { .d = D, .qk = D, .v = D, .heads = 8,
+                             .widening = 1, .residual = true };
+    pcv_block_shape out = { .d = EMBED, .kv = D, .qk = 256, .v = EMBED,
+                            .heads = 8, .widening = 1 };
     char path[64] = "perceiver.encoder.self_attends.0";
     pcv_params *p = &l->params;
 
@@ -155,7 +158,7 @@ static void language_logits(language *l, const pcv_array *x, real *logits)
         vector_apply(&l->self[i], NULL, LATENTS, PCV_FORM_PLAIN, latents[i],
                      latents[i + 1]);
     pcv_rows_bind(&rows, latents[2], NULL, 1, LATENTS, D);
-    pcv_queries_rows(&l->queries, NULL, TEXT, ask);
+    pcv_queries_rows(&l->queries, NULL, 0, NULL, TEXT, ask, EMBED);
     vector_apply(&l->decode, &rows.tokens, TEXT, PCV_FORM_PLAIN, ask, y);
     for (int i = 0; i < TEXT; i++)
         memcpy(logits + i * VOCAB, l->bias->w, VOCAB * sizeof *logits);

@@ -24,6 +24,13 @@ const char *pcv_error(void);    /* "" when nothing failed */
 int pcv_error_code(void);       /* 0 when nothing failed */
 void pcv_error_clear(void);
 
+/* What a reader should know although nothing failed (positions that were
+ * interpolated, a text that was cut).  The newest one of this thread, "" when
+ * there is none; reading it forgets it. */
+void pcv_remark(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
+const char *pcv_remark_take(void);
+
 /* ---- mem.c: checked, counted allocation ------------------------------ */
 
 /* count * size bytes, zeroed, aligned to 64; NULL and pcv_fail(EX_OSERR)
@@ -169,23 +176,34 @@ void pcv_array_free(pcv_array *a);
 
 /* ---- prep: how a file becomes what a network takes (data only) ------- */
 
-enum pcv_modality { PCV_IMAGE = 1, PCV_SOUND, PCV_BYTES, PCV_POINTS,
-                    PCV_PLAIN };
+enum pcv_modality {
+    PCV_IMAGE = 1, PCV_SOUND, PCV_BYTES, PCV_POINTS, PCV_PLAIN,
+    PCV_FLOW,       /* two pictures, one after the other */
+    PCV_VIDEO,      /* several */
+    PCV_ONE_HOT,    /* a class */
+    PCV_PARTS       /* several modalities side by side */
+};
 
 enum pcv_fit {
     PCV_STRETCH,    /* resize to height x width */
     PCV_CROP,       /* centre square of `crop` times the smaller side first */
-    PCV_KEEP        /* as it comes: any height and width */
+    PCV_KEEP,       /* as it comes: any height and width */
+    PCV_TILE        /* as it comes, and larger ones in tiles of that size */
 };
+
+enum pcv_overlong { PCV_CUT, PCV_REFUSE };
 
 enum pcv_polarity { PCV_AS_IS, PCV_LIGHT_ON_DARK };
 
 /* Filled from a model's config.json (spec.c), used by data/prepare.c. */
 typedef struct {
     int modality;               /* enum pcv_modality */
-    int channels;               /* image: 1 grey or 3 RGB; points: per point */
-    int height, width;          /* image */
+    int channels;               /* image: 1 grey or 3 RGB; points: per point;
+                                   one-hot: classes */
+    int height, width;          /* image, flow, video */
+    int frames;                 /* video: pictures of an input */
     int fit;                    /* enum pcv_fit */
+    int any_size;               /* arrays of any height and width, too */
     double crop;                /* share of the smaller side, (0, 1] */
     int polarity;               /* enum pcv_polarity: LIGHT_ON_DARK inverts a
                                    picture whose border is bright */
@@ -196,6 +214,8 @@ typedef struct {
     int samples;                /* sound: padded with zeros or cut; 0 any */
     int length;                 /* bytes or points: at most this many */
     int special;                /* bytes: wrap in [CLS] .. [SEP] */
+    int parse;                  /* bytes: "[MASK]" and its like are ids */
+    int overlong;               /* bytes: enum pcv_overlong */
 } pcv_prep;
 
 #endif

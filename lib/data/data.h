@@ -61,7 +61,12 @@ typedef struct {
     bool (*probe)(const unsigned char *data, size_t n);
     int (*read)(const unsigned char *data, size_t n, const char *name,
                 const pcv_reading *how, pcv_media *out, size_t *used);
+    int kind;                   /* enum pcv_media_kind of what it reads */
 } pcv_format;
+
+/* What kind of medium a file looks like, by its first bytes; 0 when it cannot
+ * be opened or is of no known format. */
+int pcv_media_guess(const char *path);
 
 /* ---- png.c, wav and npy out ------------------------------------------ */
 
@@ -112,6 +117,7 @@ typedef struct {
     bool recursive;             /* -r: directories, sorted bytewise */
     const char *include, *exclude;      /* fnmatch patterns or NULL */
     pcv_reading reading;
+    bool clips;                 /* a directory is an item, left to its caller */
 } pcv_sources;
 
 typedef struct {
@@ -136,6 +142,21 @@ int pcv_item_decode(pcv_item *item, const pcv_reading *how); /* 0, or -1 with
 void pcv_item_free(pcv_item *item);
 void pcv_items_close(pcv_items *it);
 
+/* ---- clip.c: a directory of pictures and a sound --------------------- */
+
+/* The pictures of a directory, sorted bytewise, and its one sound; other files
+ * are passed over. */
+typedef struct pcv_clip pcv_clip;
+pcv_clip *pcv_clip_open(const char *dir);
+/* Picture i of pcv_clip_count, borrowed. */
+const char *pcv_clip_picture(const pcv_clip *c, size_t i);
+size_t pcv_clip_count(const pcv_clip *c);
+const char *pcv_clip_sound(const pcv_clip *c);  /* NULL: none */
+void pcv_clip_close(pcv_clip *c);               /* NULL ok */
+
+/* A whole file as a medium.  0 or -1. */
+int pcv_decode_file(const char *path, const pcv_reading *how, pcv_media *out);
+
 /* ---- prepare.c resize.c: media -> what the network takes ------------- */
 
 /* IMAGE  F32 [channels][height][width], (x / 255 - mean) / std
@@ -147,6 +168,9 @@ void pcv_items_close(pcv_items *it);
  * goes in as it is; [H,W] or [H,W,3] of U8 is a picture.  0 or -1. */
 int pcv_prepare(const pcv_prep *prep, const pcv_media *m, const char *name,
                 pcv_array *out);
+/* n pictures of one size as F32 [n][channels][height][width].  0 or -1. */
+int pcv_prepare_frames(const pcv_prep *prep, const pcv_media *const *m,
+                       const char *const *name, size_t n, pcv_array *out);
 
 /* Pillow's bicubic, exactly: u8 [h][w][c] -> [oh][ow][c].  0 or -1. */
 int pcv_resize(const uint8_t *in, int h, int w, int c, uint8_t *out, int oh,

@@ -3,6 +3,7 @@
  * where any file is bytes.  Whatever fails leaves the medium empty. */
 #include "formats.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define ZLIB_CONST
@@ -165,6 +166,20 @@ static int read_bytes(const unsigned char *data, size_t n, pcv_media *out,
     out->array.rank = 1;
     out->array.dim[0] = n;
     *used = n;
+    return 0;
+}
+
+int pcv_media_guess(const char *path)
+{
+    unsigned char first[64];
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(first, 1, sizeof first, f) : 0;
+
+    if (f)
+        fclose(f);
+    for (size_t i = 0; n > 0 && i < PCV_LEN(formats); i++)
+        if (formats[i]->probe(first, n))
+            return formats[i]->kind;
     return 0;
 }
 

@@ -69,7 +69,7 @@ static int read_flo(const unsigned char *data, size_t n, const char *name,
     return pcv_layout_read(&l, data, out);
 }
 
-const pcv_format pcv_format_flo = {"flo", probe_flo, read_flo};
+const pcv_format pcv_format_flo = {"flo", probe_flo, read_flo, PCV_MEDIA_ARRAY};
 
 static void put(pcv_buf *b, uint32_t v)
 {

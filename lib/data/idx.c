@@ -61,4 +61,4 @@ static int idx_read(const unsigned char *data, size_t n, const char *name,
     return pcv_layout_read(&l, data, out);
 }
 
-const pcv_format pcv_format_idx = {"idx", idx_probe, idx_read};
+const pcv_format pcv_format_idx = {"idx", idx_probe, idx_read, PCV_MEDIA_ARRAY};

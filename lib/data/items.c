@@ -108,6 +108,14 @@ static int take_file(pcv_items *it, const char *path, pcv_item *out)
     return 1;
 }
 
+/* A directory that the caller will look into. */
+static int take_whole(const char *path, pcv_item *out)
+{
+    out->name = pcv_strdup(path);
+    out->path = pcv_strdup(path);
+    return out->name && out->path ? 1 : -1;
+}
+
 static int take_refused(const char *path, const char *why, pcv_item *out)
 {
     out->name = pcv_strdup(path);
@@ -132,6 +140,8 @@ static int take_name(pcv_items *it, const char *name, pcv_item *out)
     }
     if (!pcv_walk_is_directory(name))
         return take_file(it, name, out);
+    if (it->from.clips)
+        return take_whole(name, out);
     if (!it->from.recursive)
         return take_refused(name, "is a directory (use -r)", out);
     it->walk = pcv_walk_open(name, true);

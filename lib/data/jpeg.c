@@ -320,4 +320,5 @@ static bool probe_jpeg(const unsigned char *data, size_t n)
     return n >= 3 && data[0] == 0xff && data[1] == 0xd8 && data[2] == 0xff;
 }
 
-const pcv_format pcv_format_jpeg = {"JPEG", probe_jpeg, read_jpeg};
+const pcv_format pcv_format_jpeg = {"JPEG", probe_jpeg, read_jpeg,
+                                    PCV_MEDIA_IMAGE};

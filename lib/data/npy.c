@@ -232,7 +232,7 @@ static int npy_read(const unsigned char *data, size_t n, const char *name,
     return pcv_layout_read(&l, data, out);
 }
 
-const pcv_format pcv_format_npy = {"npy", npy_probe, npy_read};
+const pcv_format pcv_format_npy = {"npy", npy_probe, npy_read, PCV_MEDIA_ARRAY};
 
 /* ---- out ------------------------------------------------------------- */
 

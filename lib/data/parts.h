@@ -84,8 +84,6 @@ int pcv_bundle_open(pcv_bundle **b, const char *path, const pcv_reading *how,
 int pcv_bundle_next(pcv_bundle *b, pcv_item *item);
 void pcv_bundle_close(pcv_bundle *b);                   /* NULL ok */
 
-/* items.c: the first item of a file.  0, or -1 and out is empty. */
-int pcv_decode_file(const char *path, const pcv_reading *how, pcv_media *out);
 /* items.c: moves the thread's error into the item. */
 void pcv_item_failed(pcv_item *item);
 /* items.c: a name as messages show it; "-" is standard input.  pcv_free. */

@@ -117,7 +117,7 @@ static int resize(picture *p, int height, int width)
 
 static int fit(picture *p, const pcv_prep *prep)
 {
-    if (prep->fit == PCV_KEEP)
+    if (prep->fit == PCV_KEEP || prep->fit == PCV_TILE)
         return 0;
     if (prep->fit == PCV_CROP && crop_centre(p, prep->crop) != 0)
         return -1;

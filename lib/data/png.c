@@ -187,7 +187,7 @@ static bool probe_png(const unsigned char *data, size_t n)
     return n >= 4 && memcmp(data, "\x89PNG", 4) == 0;
 }
 
-const pcv_format pcv_format_png = {"PNG", probe_png, read_png};
+const pcv_format pcv_format_png = {"PNG", probe_png, read_png, PCV_MEDIA_IMAGE};
 
 /* ---- out ------------------------------------------------------------- */
 

@@ -320,4 +320,4 @@ static bool probe_pnm(const unsigned char *data, size_t n)
                           : data[i] >= '0' && data[i] <= '9';
 }
 
-const pcv_format pcv_format_pnm = {"PNM", probe_pnm, read_pnm};
+const pcv_format pcv_format_pnm = {"PNM", probe_pnm, read_pnm, PCV_MEDIA_IMAGE};

@@ -3,8 +3,10 @@
  *   pictures  channels, crop, resize, polarity, (v / 255 - mean) / std
  *             -> F32 [channels][height][width], as the Hugging Face image
  *             processor computes it
+ *   frames    the same, several                   -> F32 [n][3][height][width]
  *   sound     resampled, padded or cut            -> F32 [samples]
  *   bytes     byte + 6 between [CLS] and [SEP]    -> I32 [n]
+ *   class     one-hot                             -> F32 [classes]
  *   points    rows of floats                      -> F32 [n][channels]
  *   plain     rows of any numbers                 -> F32 [n][channels]
  *
@@ -128,7 +130,7 @@ static int prepare_planes(job *j)
 {
     const pcv_prep *prep = j->prep;
     pcv_array *a = &j->view;
-    const bool any = prep->fit == PCV_KEEP;
+    const bool any = prep->fit == PCV_KEEP || prep->any_size;
     char want[128];
 
     if (a->rank == 4 && a->dim[0] == 1)
@@ -170,6 +172,92 @@ static int prepare_picture_array(job *j)
         return wrong_shape(j, "a picture: [height,width], "
                            "[height,width,1] or [height,width,3]");
     return prepare_picture(j);
+}
+
+/* ---- pictures that belong together ----------------------------------- */
+
+/* [2,3,H,W], or the 3x3 around every pixel, [2,27,H,W]. */
+static int prepare_pair_array(job *j)
+{
+    pcv_array *a = &j->view;
+
+    if (a->rank == 5 && a->dim[0] == 1)
+        drop_batch_axis(a);
+    if (a->rank != 4 || !is_float(a->dtype) || a->dim[0] != 2 ||
+        (a->dim[1] != 3 && a->dim[1] != 27) || a->dim[2] == 0 ||
+        a->dim[3] == 0)
+        return wrong_shape(j, "floats [2,3,height,width] or [2,27,height,"
+                           "width]");
+    return copy_floats(j, 4, a->dim);
+}
+
+static int prepare_video_array(job *j)
+{
+    pcv_array *a = &j->view;
+
+    if (a->rank == 5 && a->dim[0] == 1)
+        drop_batch_axis(a);
+    if (a->rank != 4 || !is_float(a->dtype) || a->dim[0] == 0 ||
+        a->dim[1] != 3 || a->dim[2] == 0 || a->dim[3] == 0)
+        return wrong_shape(j, "floats [pictures,3,height,width]");
+    return copy_floats(j, 4, a->dim);
+}
+
+/* Picture i of n into out, which has the room once it has the first. */
+static int add_frame(const pcv_prep *prep, const pcv_media *m, size_t i,
+                     size_t n, const char *name, pcv_array *out)
+{
+    pcv_array one = {0};
+    size_t bytes;
+
+    if (pcv_picture_prepare(prep, &m->array, name, &one) != 0)
+        return -1;
+    bytes = pcv_array_count(&one) * sizeof(float);
+    if (i == 0) {
+        *out = (pcv_array){ PCV_F32, 4, { n, one.dim[0], one.dim[1],
+                                          one.dim[2] }, NULL };
+        out->data = pcv_alloc(n, bytes);
+    }
+    if (out->data && one.dim[1] == out->dim[2] && one.dim[2] == out->dim[3])
+        memcpy((char *)out->data + i * bytes, one.data, bytes);
+    else if (out->data)
+        pcv_fail(EX_DATAERR, "%s: picture of %zu x %zu pixels, the one before "
+                 "it has %zu x %zu", name, one.dim[2], one.dim[1],
+                 out->dim[3], out->dim[2]);
+    pcv_array_free(&one);
+    return pcv_error_code() ? -1 : 0;
+}
+
+int pcv_prepare_frames(const pcv_prep *prep, const pcv_media *const *m,
+                       const char *const *name, size_t n, pcv_array *out)
+{
+    memset(out, 0, sizeof *out);
+    for (size_t i = 0; i < n; i++) {
+        int r = m[i]->kind == PCV_MEDIA_IMAGE
+                    ? add_frame(prep, m[i], i, n, name[i], out)
+                    : pcv_fail(EX_DATAERR, "%s: is not a picture, the model "
+                               "takes pictures", name[i]);
+
+        if (r < 0) {
+            pcv_array_free(out);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- a class --------------------------------------------------------- */
+
+static int prepare_one_hot(job *j)
+{
+    pcv_array *a = &j->view;
+
+    if (a->rank == 2 && a->dim[0] == 1)
+        drop_batch_axis(a);
+    if (a->rank != 1 || !is_float(a->dtype) ||
+        a->dim[0] != (size_t)j->prep->channels)
+        return wrong_shape(j, "floats [classes] of the model");
+    return copy_floats(j, 1, a->dim);
 }
 
 /* ---- sound ----------------------------------------------------------- */
@@ -253,25 +341,46 @@ static int prepare_sound_array(job *j)
 
 /* ---- bytes ----------------------------------------------------------- */
 
-static int prepare_bytes(job *j)
+/* The id of the token that n bytes begin with, and its length: a byte, or the
+ * name of a special one where those are looked for. */
+static int next_token(const pcv_prep *prep, const uint8_t *p, size_t n,
+                      size_t *length)
 {
-    const uint8_t *bytes = j->view.data;
-    const size_t specials = j->prep->special ? 2 : 0;
-    const size_t length = j->prep->length > 0 ? (size_t)j->prep->length
-                                              : SIZE_MAX;
-    size_t n = j->view.dim[0], total;
+    static const char *const special[] = { "[PAD]", "[BOS]", "[EOS]",
+                                           "[MASK]", "[CLS]", "[SEP]" };
+
+    *length = 1;
+    for (int i = 0; prep->parse && *p == '[' && i < (int)PCV_LEN(special); i++)
+        if (strlen(special[i]) <= n &&
+            memcmp(p, special[i], strlen(special[i])) == 0) {
+            *length = strlen(special[i]);
+            return i;
+        }
+    return *p + FIRST_BYTE;
+}
+
+static size_t count_tokens(const pcv_prep *prep, const uint8_t *p, size_t n)
+{
+    size_t count = 0, length;
+
+    for (; n > 0; count++, p += length, n -= length)
+        next_token(prep, p, n, &length);
+    return count;
+}
+
+static int refuse_text(const job *j, size_t tokens, int length)
+{
+    return pcv_fail(EX_DATAERR, "%s: text of %zu tokens with the special ones, "
+                    "the model takes %d (--overlong=cut leaves the rest away)",
+                    j->name, tokens, length);
+}
+
+/* n tokens of bytes p, of which there are at least as many. */
+static int write_ids(job *j, const uint8_t *p, size_t left, size_t n)
+{
+    const size_t specials = j->prep->special ? 2 : 0, total = n + specials;
     int32_t *ids;
 
-    if (n == 0 && specials == 0)
-        return pcv_fail(EX_DATAERR, "%s: empty text", j->name);
-    if (length <= specials)
-        return pcv_fail(EX_DATAERR, "%s: the model takes %zu tokens, want "
-                        "more than the %zu special ones", j->name, length,
-                        specials);
-    if (n > length - specials)
-        n = length - specials;
-    if (!pcv_add(n, specials, &total))
-        return pcv_fail(EX_DATAERR, "%s: too many values", j->name);
     if (open_out(j, PCV_I32, 1, &total) != 0)
         return -1;
     ids = j->out->data;
@@ -279,9 +388,31 @@ static int prepare_bytes(job *j)
         *ids++ = CLS;
         ids[n] = SEP;
     }
-    for (size_t i = 0; i < n; i++)
-        ids[i] = bytes[i] + FIRST_BYTE;
+    for (size_t i = 0, length; i < n; i++, p += length, left -= length)
+        ids[i] = next_token(j->prep, p, left, &length);
     return 0;
+}
+
+static int prepare_bytes(job *j)
+{
+    const uint8_t *bytes = j->view.data;
+    const size_t specials = j->prep->special ? 2 : 0;
+    const size_t length = j->prep->length > 0 ? (size_t)j->prep->length
+                                              : SIZE_MAX / 2;
+    const size_t size = j->view.dim[0];
+    size_t n = count_tokens(j->prep, bytes, size);
+
+    if (n == 0 && specials == 0)
+        return pcv_fail(EX_DATAERR, "%s: empty text", j->name);
+    if (length <= specials)
+        return pcv_fail(EX_DATAERR, "%s: the model takes %zu tokens, want "
+                        "more than the %zu special ones", j->name, length,
+                        specials);
+    if (n > length - specials && j->prep->overlong == PCV_REFUSE)
+        return refuse_text(j, n + specials, j->prep->length);
+    if (n > length - specials)
+        n = length - specials;
+    return write_ids(j, bytes, size, n);
 }
 
 /* Ids as they are; too many are not cut, their end may be a [SEP]. */
@@ -362,6 +493,9 @@ static const struct {
     {PCV_BYTES, "text", PCV_MEDIA_BYTES, prepare_bytes, prepare_ids},
     {PCV_POINTS, "an array of points", 0, NULL, prepare_points},
     {PCV_PLAIN, "an array of numbers", 0, NULL, prepare_rows},
+    {PCV_FLOW, "two pictures", 0, NULL, prepare_pair_array},
+    {PCV_VIDEO, "pictures", 0, NULL, prepare_video_array},
+    {PCV_ONE_HOT, "a class", 0, NULL, prepare_one_hot},
 };
 
 static const char *kind_name(const pcv_media *m)

@@ -83,4 +83,5 @@ static int raw_read(const unsigned char *data, size_t n, const char *name,
     return pcv_layout_read(&l, data, out);
 }
 
-const pcv_format pcv_format_raw = {"raw array", NULL, raw_read};
+const pcv_format pcv_format_raw = {"raw array", NULL, raw_read,
+                                    PCV_MEDIA_ARRAY};

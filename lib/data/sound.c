@@ -335,7 +335,8 @@ static int sound_read(const unsigned char *data, size_t n, const char *name,
 }
 
 const pcv_format pcv_format_sound = {"sound (WAV, FLAC, Ogg, MP3, AIFF)",
-                                     sound_probe, sound_read};
+                                     sound_probe, sound_read,
+                                     PCV_MEDIA_SOUND};
 
 /* ---- headerless sound: ENC:RATE:CH ----------------------------------- */
 
@@ -415,7 +416,8 @@ static int pcm_read(const unsigned char *data, size_t n, const char *name,
     return read_sound(&r, data, n, how, out);
 }
 
-const pcv_format pcv_format_pcm = {"headerless sound", NULL, pcm_read};
+const pcv_format pcv_format_pcm = {"headerless sound", NULL, pcm_read,
+                                    PCV_MEDIA_SOUND};
 
 /* ---- rates ----------------------------------------------------------- */
 

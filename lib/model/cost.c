@@ -6,7 +6,9 @@
 /* Projections and MLP of n rows of a block; what is read costs extra. */
 static double rows_cost(const pcv_block *b, double n)
 {
-    double d = b->d, mlp = 2.0 * b->widening * d * d;
+    double d = b->d;
+    double mlp = b->no_mlp ? 0 : (1.0 + pcv_act_inputs(b->act)) *
+                                     b->widening * d * d;
 
     return 2 * n * (d * b->qk + (double)b->v * d + mlp);
 }
@@ -57,25 +59,37 @@ static void encoder_cost(const pcv_net *n, const pcv_tokens *t, int form,
     }
 }
 
-int pcv_net_cost(const pcv_net *n, const pcv_array *x, pcv_cost *c)
+static double decoder_cost(const pcv_net *n)
 {
-    double queries = pcv_net_queries(n), d = n->spec.d;
-    int most = queries > 1024 ? 1024 : (int)queries;
+    double cost = 0, latents = n->spec.latents, d = n->spec.d;
+
+    for (int i = 0; i < n->answers; i++) {
+        const pcv_reply *a = &n->answer[i];
+        double queries = a->n;
+
+        cost += 2 * queries * a->head.in * a->outputs;
+        if (n->spec.decoder != PCV_DECODE_MEAN)
+            cost += rows_cost(&n->decoder, queries) +
+                    2 * queries * latents * (n->decoder.qk + n->decoder.v) +
+                    2 * queries * n->shared.in * n->shared.out;
+    }
+    if (n->spec.decoder != PCV_DECODE_MEAN)
+        cost += 2 * latents * d * (n->decoder.qk + n->decoder.v);
+    return cost;
+}
+
+int pcv_net_cost(const pcv_net *n, const pcv_array *const *x, pcv_cost *c)
+{
     pcv_session s;
 
-    pcv_session_open(&s, n, false, most);
-    if (pcv_session_bind(&s, &x, 1) < 0) {
+    pcv_session_open(&s, n, false, pcv_net_asked(n, 1024));
+    if (pcv_session_bind(&s, x, 1) < 0) {
         pcv_session_close(&s);
         return -1;
     }
     *c = (pcv_cost){ .elements = s.batch.tokens.n, .channels = n->stem.c };
     encoder_cost(n, &s.batch.tokens, s.uses_form, c);
-    if (n->spec.decoder == PCV_DECODE_MEAN)
-        c->decode = 2 * d * n->spec.outputs;
-    else
-        c->decode = rows_cost(&n->decoder, queries) +
-                    read_cost(&n->decoder, queries, n->spec.latents, d) +
-                    2 * queries * n->queries.e * n->spec.outputs;
+    c->decode = decoder_cost(n);
     c->memory = (double)s.arena.size + (double)s.scratch.size +
                 (double)s.batch.content_cap * sizeof(real);
     pcv_session_close(&s);

@@ -40,7 +40,7 @@ static bool word(const char *values, int k, char *out, size_t size)
         values = strchr(values, '|');
         if (!values)
             return false;
-        values++;
+        values += 1 + (values[1] == '|');
     }
     n = strcspn(values, "|");
     if (n >= size)
@@ -60,16 +60,38 @@ static int word_index(const char *values, const char *value)
     return -1;
 }
 
+void pcv_field_values(const pcv_field *f, pcv_buf *b)
+{
+    const char *v = f->values + (*f->values == '|');
+    const char *end = strstr(v, "||");
+
+    pcv_buf_add(b, v, end ? (size_t)(end - v) : strlen(v));
+}
+
+bool pcv_field_offers(const pcv_field *f, const char *value)
+{
+    const char *end = strstr(f->values, "||");
+    char w[32];
+
+    for (int k = 0; end && word(end + 2, k, w, sizeof w); k++)
+        if (!strcmp(w, value))
+            return false;
+    return true;
+}
+
 static int refuse(const pcv_row *r, const char *value)
 {
-    const char *v = r->field.values;
+    pcv_buf v = {0};
 
     if (r->type == PCV_ROW_INT || r->type == PCV_ROW_REAL ||
         r->type == PCV_ROW_RES || r->type == PCV_ROW_STATS)
         return pcv_fail(EX_USAGE, "%s: '%s', want a number from %.12g to %.12g",
                         r->field.name, value, r->min, r->max);
-    return pcv_fail(EX_USAGE, "%s: '%s', want %s", r->field.name, value,
-                    *v == '|' ? v + 1 : v);
+    pcv_field_values(&r->field, &v);
+    pcv_fail(EX_USAGE, "%s: '%s', want %s", r->field.name, value,
+             v.data ? v.data : "");
+    pcv_buf_free(&v);
+    return -1;
 }
 
 int pcv_row_number(void *s, const pcv_row *r, int k, double v)

@@ -1,10 +1,11 @@
-/* load.c - a model directory: config.json and model.safetensors.  The names in
- * the file are the names of the parameters, so loading is a loop; what is
- * missing, extra or of another shape is named. */
+/* load.c - a model directory: config.json, weights, and where there is one
+ * preprocessor_config.json.  The names in the file are the names of the
+ * parameters, so loading is a loop; what is missing, extra or of another shape
+ * is named.  float32 weights stay where they are in the mapped file. */
 #include "model.h"
 
-#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* "DIR/FILE" in a buffer that the caller frees; NULL when out of memory. */
 static char *join(const char *dir, const char *file)
@@ -57,17 +58,23 @@ static int wrong_shape(const pcv_param *p, const pcv_tensor *t,
     return r;
 }
 
-static int fill(pcv_param *p, const pcv_tensor *t, const char *name)
+/* The values of a tensor, converted. */
+static void convert(const pcv_tensor *t, size_t n, real *out)
 {
-    if (!same_shape(p, t))
-        return wrong_shape(p, t, name);
 #ifdef PCV_DOUBLE
-    pcv_dtype_to_double(t->dtype, t->data, p->count, p->w);
+    pcv_dtype_to_double(t->dtype, t->data, n, out);
 #else
-    pcv_dtype_to_float(t->dtype, t->data, p->count, p->w);
+    pcv_dtype_to_float(t->dtype, t->data, n, out);
 #endif
-    return 0;
 }
+
+/* Can the numbers be used where they lie? */
+static bool in_place(const pcv_tensor *t)
+{
+    return t->dtype == PCV_REAL && (uintptr_t)t->data % sizeof(real) == 0;
+}
+
+/* ---- what is there, and what is not ---------------------------------- */
 
 /* Names that are in one list and not in the other, the first few. */
 static int report(const char *name, const char *what, const pcv_buf *list,
@@ -79,10 +86,47 @@ static int report(const char *name, const char *what, const pcv_buf *list,
 
 static void note(pcv_buf *list, size_t *count, const char *name)
 {
-    if ((*count)++ < 8)
-        pcv_buf_printf(list, "%s%s", list->len ? ", " : "", name);
-    else if (*count == 9)
+    if ((*count)++ < 8) {
+        pcv_buf_puts(list, list->len ? ", " : "");
+        pcv_buf_escape(list, name);
+    } else if (*count == 9) {
         pcv_buf_puts(list, ", ...");
+    }
+}
+
+/* A checkpoint of the bare model lacks the first word of the names. */
+static const char *bare(const char *name)
+{
+    static const char word[] = "perceiver.";
+
+    return strncmp(name, word, sizeof word - 1) ? NULL
+                                                : name + sizeof word - 1;
+}
+
+static const pcv_tensor *find(const pcv_tensors *t, const char *name)
+{
+    const pcv_tensor *found = pcv_tensors_find(t, name);
+
+    return found || !bare(name) ? found : pcv_tensors_find(t, bare(name));
+}
+
+/* Counts batches of a norm in training, which a model does not read. */
+static bool is_counter(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+
+    return dot && !strcmp(dot, ".num_batches_tracked");
+}
+
+static bool is_known(const pcv_net *n, const char *name)
+{
+    for (int i = 0; i < n->params.count; i++) {
+        const char *own = n->params.param[i]->name;
+
+        if (!strcmp(own, name) || (bare(own) && !strcmp(bare(own), name)))
+            return true;
+    }
+    return is_counter(name);
 }
 
 static int check_extra(const pcv_net *n, const pcv_tensors *t,
@@ -93,7 +137,7 @@ static int check_extra(const pcv_net *n, const pcv_tensors *t,
     int r = 0;
 
     for (size_t i = 0; i < t->count; i++)
-        if (!pcv_params_find(&n->params, t->tensor[i].name))
+        if (!is_known(n, t->tensor[i].name))
             note(&extra, &count, t->tensor[i].name);
     if (count)
         r = report(name, "that this model does not have", &extra, count);
@@ -101,51 +145,134 @@ static int check_extra(const pcv_net *n, const pcv_tensors *t,
     return r;
 }
 
-int pcv_net_fill(pcv_net *n, const pcv_tensors *t, const char *prefix,
-                 const char *name)
+/* The tensor of every parameter, all of the right shape; found is the
+ * caller's, one for each. */
+static int match(const pcv_net *n, const pcv_tensors *t, const char *name,
+                 const pcv_tensor **found)
 {
-    pcv_buf missing = {0}, full = {0};
+    pcv_buf missing = {0};
     size_t count = 0;
     int r = 0;
 
     for (int i = 0; r == 0 && i < n->params.count; i++) {
-        const pcv_tensor *found;
+        const pcv_param *p = n->params.param[i];
 
-        pcv_buf_clear(&full);
-        pcv_buf_printf(&full, "%s%s", prefix, n->params.param[i]->name);
-        found = full.failed ? NULL : pcv_tensors_find(t, full.data);
-        if (!found)
-            note(&missing, &count, full.data ? full.data : "?");
-        else
-            r = fill(n->params.param[i], found, name);
+        found[i] = find(t, p->name);
+        if (!found[i])
+            note(&missing, &count, p->name);
+        else if (!same_shape(p, found[i]))
+            r = wrong_shape(p, found[i], name);
     }
     if (r == 0 && count)
         r = report(name, "missing", &missing, count);
-    if (r == 0 && !*prefix)
-        r = check_extra(n, t, name);
     pcv_buf_free(&missing);
-    pcv_buf_free(&full);
+    return r < 0 ? r : check_extra(n, t, name);
+}
+
+/* ---- filling --------------------------------------------------------- */
+
+int pcv_net_fill(pcv_net *n, const pcv_tensors *t, const char *name)
+{
+    const pcv_tensor **found = pcv_alloc((size_t)n->params.count,
+                                         sizeof *found);
+    int r = found ? match(n, t, name, found) : -1;
+
+    for (int i = 0; r == 0 && i < n->params.count; i++)
+        convert(found[i], n->params.param[i]->count, n->params.param[i]->w);
+    pcv_free(found);
     return r;
 }
 
-/* A 128-bit identity of the weights: two counter-hash chains over the bits. */
-static char *fingerprint(const pcv_params *p)
+/* The weights of n->file: where they lie, or converted in one slab. */
+static int place(pcv_net *n, const pcv_tensor *const *found)
+{
+    pcv_params *p = &n->params;
+    size_t need = 0;
+    real *at;
+
+    for (int i = 0; i < p->count; i++)
+        need += in_place(found[i]) ? 0 : p->param[i]->count;
+    if (!(p->w = at = pcv_alloc(need, sizeof *p->w)))
+        return -1;
+    for (int i = 0; i < p->count; i++) {
+        pcv_param *q = p->param[i];
+
+        if (in_place(found[i])) {
+            q->w = (real *)(uintptr_t)found[i]->data;   /* never written */
+            continue;
+        }
+        q->w = at;
+        at += q->count;
+        convert(found[i], q->count, q->w);
+    }
+    return 0;
+}
+
+static int fill_from(pcv_net *n, const char *path)
+{
+    const pcv_tensor **found = pcv_alloc((size_t)n->params.count,
+                                         sizeof *found);
+    int r = -1;
+
+    if (found && pcv_tensors_open(&n->file, path) == 0) {
+        r = match(n, &n->file, path, found);
+        if (r == 0)
+            r = place(n, found);
+    }
+    pcv_free(found);
+    return r;
+}
+
+/* Two counter-hash chains over the bits. */
+char *pcv_net_identity(const pcv_net *n)
 {
     uint64_t a = 1, b = 2;
     pcv_buf out = {0};
 
-    for (size_t i = 0; i < p->total; i++) {
-        uint64_t bits = 0;
+    for (int k = 0; k < n->params.count; k++)
+        for (size_t i = 0; i < n->params.param[k]->count; i++) {
+            uint64_t bits = 0;
 
-        memcpy(&bits, &p->w[i], sizeof p->w[i]);
-        a = (a ^ bits) * UINT64_C(0x9e3779b97f4a7c15);
-        a ^= a >> 29;
-        b = (b + bits) * UINT64_C(0xd6e8feb86659fd93);
-        b ^= b >> 32;
-    }
+            memcpy(&bits, &n->params.param[k]->w[i], sizeof(real));
+            a = (a ^ bits) * UINT64_C(0x9e3779b97f4a7c15);
+            a ^= a >> 29;
+            b = (b + bits) * UINT64_C(0xd6e8feb86659fd93);
+            b ^= b >> 32;
+        }
     pcv_buf_printf(&out, "pcv:%016llx%016llx", (unsigned long long)a,
                    (unsigned long long)b);
+    if (out.failed)
+        pcv_fail(EX_OSERR, "out of memory");
     return out.data;
+}
+
+/* ---- a directory ----------------------------------------------------- */
+
+static pcv_json *read_json(const char *path)
+{
+    pcv_json *v = NULL;
+    pcv_file f;
+
+    if (pcv_file_open(&f, path, 1 << 24) == 0) {
+        v = pcv_json_parse((const char *)f.data, f.size, path);
+        pcv_file_close(&f);
+    }
+    return v;
+}
+
+/* preprocessor_config.json, where there is one. */
+static int load_preprocessor(pcv_spec *s, const char *dir)
+{
+    char *path = join(dir, "preprocessor_config.json");
+    pcv_json *v = NULL;
+    int r = path ? 0 : -1;
+
+    if (path && access(path, F_OK) == 0)
+        r = (v = read_json(path)) ? pcv_class_preprocess(&s->prep, v, path)
+                                  : -1;
+    pcv_json_close(v);
+    pcv_free(path);
+    return r;
 }
 
 static int load_config(pcv_spec *s, const char *dir)
@@ -161,6 +288,10 @@ static int load_config(pcv_spec *s, const char *dir)
     r = pcv_spec_parse(s, (const char *)f.data, f.size, path);
     pcv_file_close(&f);
     pcv_free(path);
+    if (r == 0 && load_preprocessor(s, dir) < 0) {
+        pcv_spec_free(s);
+        return -1;
+    }
     return r;
 }
 
@@ -179,8 +310,7 @@ static int in_config(const char *dir)
 
 int pcv_net_load(pcv_net *n, const char *dir)
 {
-    char *path = NULL;
-    pcv_tensors t;
+    char *path;
     pcv_spec spec;
     int r;
 
@@ -190,20 +320,12 @@ int pcv_net_load(pcv_net *n, const char *dir)
     pcv_spec_free(&spec);
     if (r < 0)
         return in_config(dir);
-    if (pcv_params_weights(&n->params) < 0 ||
-        !(path = join(dir, "model.safetensors")) ||
-        pcv_tensors_open(&t, path) < 0)
-        goto fail;
-    r = pcv_net_fill(n, &t, "", path);
-    pcv_tensors_close(&t);
-    if (r < 0 || !(n->fingerprint = fingerprint(&n->params)))
-        goto fail;
+    path = pcv_tensors_file(dir);
+    r = path ? fill_from(n, path) : -1;
     pcv_free(path);
-    return 0;
-fail:
-    pcv_free(path);
-    pcv_net_free(n);
-    return -1;
+    if (r < 0)
+        pcv_net_free(n);
+    return r;
 }
 
 int pcv_net_tensors(const pcv_net *n, pcv_tensor_out **out)
@@ -219,8 +341,7 @@ int pcv_net_tensors(const pcv_net *n, pcv_tensor_out **out)
         t->name = p->param[i]->name;
         t->dtype = PCV_REAL;
         t->rank = p->param[i]->rank;
-        t->dim[0] = p->param[i]->dim[0];
-        t->dim[1] = p->param[i]->dim[1];
+        memcpy(t->dim, p->param[i]->dim, sizeof p->param[i]->dim);
         t->data = p->param[i]->w;
     }
     return p->count;

@@ -1,5 +1,5 @@
-/* model.h - floor 4: a model as data (spec), its blocks and the order of
- * their uses (net), and one pass through it (session). */
+/* model.h - floor 4: a model as data (spec, classes), its blocks and the order
+ * of their uses (net), and one pass through it (session). */
 #ifndef PCV_MODEL_H
 #define PCV_MODEL_H
 
@@ -15,15 +15,20 @@ typedef struct {
 } pcv_field;
 
 /* Types: int; bool and word are ints whose texts stand in `values` in their
- * order (an enum that starts at 1 has an empty first one); real; res and stats
+ * order (an enum that starts at 1 has an empty first one; those behind "||" are
+ * no values of an option, only of a file); real; res and stats
  * are 3 and 4 reals, a shorter list repeats its last; text is a char array. */
 enum pcv_row_type { PCV_ROW_INT, PCV_ROW_BOOL, PCV_ROW_REAL, PCV_ROW_RES,
                     PCV_ROW_STATS, PCV_ROW_WORD, PCV_ROW_TEXT };
+enum {
+    PCV_ROW_TOP = 1,            /* config.json: a key of Hugging Face's */
+    PCV_ROW_GIVEN = 2           /* comes with a checkpoint: no option */
+};
 enum { PCV_TEXT_SIZE = 1024 };  /* of a text row's char array */
 
 typedef struct {
     pcv_field field;
-    bool top;                   /* config.json: a key of Hugging Face's */
+    unsigned flags;
     const char *key;
     int type;
     size_t at;                  /* offset in the struct */
@@ -41,6 +46,10 @@ int pcv_table_set(const pcv_table *t, void *s, const char *name,
 void pcv_table_get(const pcv_table *t, const void *s, const char *name,
                    pcv_buf *b);
 void pcv_table_default(const pcv_table *t, void *s);
+/* The values of an option, without those of files alone, for help texts. */
+void pcv_field_values(const pcv_field *f, pcv_buf *b);
+/* Is the value, which the field takes, one of them? */
+bool pcv_field_offers(const pcv_field *f, const char *value);
 int *pcv_row_int(void *s, const pcv_row *r);
 double *pcv_row_real(void *s, const pcv_row *r);
 int pcv_row_numbers(const pcv_row *r);
@@ -48,15 +57,33 @@ int pcv_row_number(void *s, const pcv_row *r, int k, double v); /* 0 or -1 */
 
 /* ---- spec.c: what a model is; our config.json ------------------------ */
 
-enum pcv_task { PCV_CLASSIFY, PCV_RECONSTRUCT };
-enum pcv_decoder { PCV_DECODE_QUERY, PCV_DECODE_MEAN, PCV_DECODE_GRID };
+enum pcv_task {
+    PCV_CLASSIFY,               /* a class */
+    PCV_RECONSTRUCT,            /* the input again */
+    PCV_FILL,                   /* a byte for every place of a text */
+    PCV_MOTION                  /* how every pixel moves: pixels / 20 */
+};
+enum pcv_decoder {
+    PCV_DECODE_QUERY,           /* learned queries */
+    PCV_DECODE_MEAN,            /* the mean of the latents */
+    PCV_DECODE_GRID,            /* positions */
+    PCV_DECODE_INPUT            /* the rows of the input */
+};
 
 /* Every field is one row of spec.c's table: its name on pcv-train's command
  * line, its key in config.json (Hugging Face's where they have one), type,
- * default, range.  A field that is not in the table does not exist. */
-typedef struct {
+ * default, range.  A field that is not in the table does not exist.
+ *
+ * A model of several modalities has a spec for each in `part`, of which only
+ * what concerns input, queries and outputs counts. */
+typedef struct pcv_spec pcv_spec;
+struct pcv_spec {
     pcv_prep prep;              /* modality, shape, preprocessing */
     int position;               /* enum pcv_position */
+    int order;                  /* enum pcv_order */
+    int pos_add;                /* learned positions are added */
+    int convolve;               /* maps of a convolution stem */
+    int block;                  /* video: side of a square of pixels */
     int bands;
     double max_res[3];          /* 0: the size of the grid at hand */
     int pos_channels;           /* learned positions */
@@ -73,21 +100,39 @@ typedef struct {
     int share_blocks;           /* blocks 2.. share one set */
     int cross_heads, self_heads;
     int qk, v;                  /* 0: the rules of section 3.1 */
+    int self_qk, self_v;        /* of the layers; 0: as qk and v */
+    int wide_from_query;        /* the rule for qk: width of the latents, not
+                                   of the input */
+    int qkv_bias;
     int cross_widening, self_widening;
     int act;                    /* enum pcv_act */
     int residual;               /* of the encoder's cross-attends */
     int decoder;                /* enum pcv_decoder */
     int decoder_heads, decoder_residual;
+    int decoder_qk, decoder_v;  /* 0: latent channels */
+    int decoder_mlp;
+    int queries, query_channels;    /* learned; 0 channels: the latents' */
     int query_bands;            /* grid decoder: bands of the output queries */
+    int by_index;               /* grid decoder: x = -1 + 2 i / n */
+    int tied;                   /* outputs through the embedding */
+    int head_norm;              /* mean decoder: a norm before the head */
+    double divide;              /* outputs are divided by it */
+    int padding, query_padding; /* parts: least padding of rows, of queries */
+    int shared;                 /* parts: width before the part's own head */
+    int masked;                 /* a part that the model does not look at */
     int task;                   /* enum pcv_task */
     int outputs;                /* classes, or channels per query */
     char **label;               /* classify: `outputs` names, owned */
-} pcv_spec;
+    pcv_spec *part;             /* owned, .. */
+    char **part_name;           /* .. in bytewise order of these */
+    int parts;
+};
 
 void pcv_spec_default(pcv_spec *s);
 void pcv_spec_free(pcv_spec *s);
 int pcv_spec_copy(pcv_spec *to, const pcv_spec *from);
-/* The table, for help texts: field i, or NULL past the end. */
+/* The fields that pcv-train has options for: field i, or NULL past the end.
+ * The others come with published checkpoints. */
 const pcv_field *pcv_spec_field(int i);
 /* Sets a field from text; -1: unknown name, bad value (message says what is
  * wanted). */
@@ -97,9 +142,32 @@ void pcv_spec_get(const pcv_spec *s, const char *name, pcv_buf *b);
 /* Do the fields fit together?  0 or -1. */
 int pcv_spec_check(const pcv_spec *s);
 int pcv_spec_set_labels(pcv_spec *s, const char *const *label, int n);
+/* A new part with every field at its default, NULL when out of memory.  Parts
+ * are added in the order of their names. */
+pcv_spec *pcv_spec_add_part(pcv_spec *s, const char *name);
+/* What answers with part i: the part, or s itself where there are none. */
+const pcv_spec *pcv_spec_part(const pcv_spec *s, int i);
+int pcv_spec_answers(const pcv_spec *s);    /* parts, at least 1 */
 /* From and to the text of config.json; name is for messages. */
 int pcv_spec_parse(pcv_spec *s, const char *text, size_t n, const char *name);
 void pcv_spec_write(const pcv_spec *s, pcv_buf *b);
+/* The pieces that classes.c shares: Hugging Face's keys at the top level, and
+ * the labels of what classifies.  0 or -1. */
+int pcv_spec_parse_top(pcv_spec *s, const pcv_json *top, const char *name);
+int pcv_spec_parse_labels(pcv_spec *s, const pcv_json *top, const char *name);
+const pcv_row *pcv_spec_row(int i);     /* the whole table; NULL past its end */
+
+/* ---- classes.c: the published architectures -------------------------- */
+
+/* From a config.json of Hugging Face's: 0, -1 (of a class that is not there,
+ * or bad; the message says what). */
+int pcv_class_parse(pcv_spec *s, const pcv_json *config, const char *name);
+/* The keys that tell Hugging Face which of its classes can hold the model
+ * ("PcvPerceiver": none), for config.json. */
+void pcv_class_write(const pcv_spec *s, pcv_buf *b);
+/* What preprocessor_config.json says about pictures: 0 or -1. */
+int pcv_class_preprocess(pcv_prep *prep, const pcv_json *config,
+                         const char *name);
 
 /* ---- net.c: the blocks and the plan ---------------------------------- */
 
@@ -110,6 +178,15 @@ typedef struct {
     bool input;                 /* reads the input; else the latents */
 } pcv_use;
 
+/* One kind of answer: its queries, its outputs. */
+typedef struct {
+    pcv_queries queries;        /* unless the decoder is `mean` */
+    pcv_param *pad;             /* fills a query to the common width */
+    pcv_linear head;            /* to `outputs` */
+    int n, outputs;             /* O queries, channels of an answer */
+    real divide;                /* outputs are divided by it */
+} pcv_reply;
+
 typedef struct {
     pcv_spec spec;
     pcv_params params;
@@ -119,12 +196,24 @@ typedef struct {
     int blocks;
     pcv_use *use;
     int uses;
-    pcv_queries queries;        /* unless the decoder is `mean` */
-    pcv_block decoder;
-    pcv_linear head;            /* to `outputs` */
-    char *fingerprint;          /* hex digest of the weights, once loaded */
+    pcv_block decoder;          /* unless the decoder is `mean` */
+    pcv_norm head_norm;         /* mean, and asked for */
+    pcv_linear shared;          /* parts: to the width of their heads */
+    pcv_reply answer[PCV_MOST_PARTS];
+    int answers;
+    pcv_stem_spec stem_part[PCV_MOST_PARTS];
+    pcv_tensors file;           /* weights that are used where they lie */
 } pcv_net;
 
+/* The widest query, and the most outputs of one. */
+int pcv_net_asked_width(const pcv_net *n);
+int pcv_net_outputs(const pcv_net *n);
+/* The most queries of an answer, at most `most`. */
+int pcv_net_asked(const pcv_net *n, int most);
+
+/* "pcv:..": a 128-bit identity of the weights, pcv_free; NULL when out of
+ * memory. */
+char *pcv_net_identity(const pcv_net *n);
 /* Registers everything that the spec asks for; no weights yet. */
 int pcv_net_build(pcv_net *n, const pcv_spec *spec);
 int pcv_net_init(pcv_net *n, uint64_t seed);    /* allocates and draws */
@@ -132,13 +221,13 @@ void pcv_net_free(pcv_net *n);
 
 /* ---- load.c ---------------------------------------------------------- */
 
-/* A directory with config.json and model.safetensors.  Names every tensor
- * that is missing, extra or of another shape. */
+/* A directory with config.json and weights, for inference: what can be used
+ * where it lies in the mapped file is.  Names every tensor that is missing,
+ * extra or of another shape. */
 int pcv_net_load(pcv_net *n, const char *dir);
-/* The tensors of a file into parameters of the same names (prefix before
- * each name in the file, "" for none). */
-int pcv_net_fill(pcv_net *n, const pcv_tensors *t, const char *prefix,
-                 const char *name);
+/* The tensors of a file (name: for messages) into parameters that have memory
+ * of their own. */
+int pcv_net_fill(pcv_net *n, const pcv_tensors *t, const char *name);
 /* Writes config.json and model.safetensors into an existing directory. */
 int pcv_net_save(const pcv_net *n, const char *dir);
 /* The parameters as rows for a writer, *out owned by the caller. */
@@ -153,7 +242,7 @@ typedef struct {
     bool train;                 /* records are kept, gradients wanted */
     bool recompute;             /* train: keep only the blocks' inputs */
     int form;                   /* enum pcv_form */
-    int asked;                  /* queries per item and decode */
+    int asked;                  /* queries per item and decode, at most */
 
     pcv_batch batch;
     int items, elements, len[3];    /* planned for */
@@ -164,7 +253,9 @@ typedef struct {
     real *dx, *dx_next;         /* B*N x D */
     const int *index;           /* queries of the last decode; NULL: 0.. */
     real *ask, *answer, *dask;  /* B*asked x E */
+    real *shared;               /* parts: B*asked x their common width */
     real *pooled;               /* mean: B x D */
+    bool prepared;              /* keys and values of the latents are there */
     real *out, *dout;           /* B*asked x outputs */
     pcv_block_record decoded;
     pcv_row_tokens latents;
@@ -173,20 +264,22 @@ typedef struct {
 void pcv_session_open(pcv_session *s, const pcv_net *net, bool train,
                       int asked);
 void pcv_session_close(pcv_session *s);
-/* Inputs of the next pass.  0 or -1. */
+/* Inputs of the next pass: of each item as many as pcv_stem_inputs says.  0 or
+ * -1. */
 int pcv_session_bind(pcv_session *s, const pcv_array *const *x, int items);
 /* The latents, B*N x D, borrowed until the next bind. */
 const real *pcv_session_encode(pcv_session *s, const pcv_pass *pass);
+/* Latents after the first cross-attend alone. */
+const real *pcv_session_cross(pcv_session *s, const pcv_pass *pass);
 /* Latents made elsewhere in place of encode's (items must be bound or
  * pcv_session_plan called). */
 int pcv_session_plan(pcv_session *s, int items, const real *latents);
-/* Outputs of queries index[0..n) (NULL: the first n) of every item:
- * B*n x outputs, borrowed.  A mean decoder takes n = 1. */
-const real *pcv_session_decode(pcv_session *s, const pcv_pass *pass,
+/* Outputs of queries index[0..n) (NULL: the first n) of answer `which`, of
+ * every item: B*n x its outputs, borrowed.  A mean decoder takes n = 1. */
+const real *pcv_session_decode(pcv_session *s, const pcv_pass *pass, int which,
                                const int *index, int n);
 /* From s->dout (set by the caller after decode) to all gradients. */
 void pcv_session_backward(pcv_session *s, const pcv_pass *pass, int n);
-int pcv_net_queries(const pcv_net *n);      /* O: 1 for a mean decoder */
 
 /* ---- cost.c ---------------------------------------------------------- */
 
@@ -197,7 +290,7 @@ typedef struct {
     double memory;              /* bytes of a pass beside the weights */
 } pcv_cost;
 
-/* For an input of that shape (the prepared array).  0 or -1. */
-int pcv_net_cost(const pcv_net *n, const pcv_array *x, pcv_cost *c);
+/* For an input of those shapes (the prepared arrays).  0 or -1. */
+int pcv_net_cost(const pcv_net *n, const pcv_array *const *x, pcv_cost *c);
 
 #endif

@@ -22,6 +22,13 @@ static bool keeps(const pcv_session *s)
     return s->train && !s->recompute;
 }
 
+/* At inference the latents are asked many times, chunk by chunk: their keys
+ * and values stay. */
+static int decoder_form(const pcv_session *s)
+{
+    return s->train ? PCV_FORM_PLAIN : PCV_FORM_KEPT;
+}
+
 static bool has_mean(const pcv_session *s)
 {
     return s->net->spec.decoder == PCV_DECODE_MEAN;
@@ -108,19 +115,20 @@ static void decoder_layout(pcv_session *s, pcv_arena *a)
     const pcv_net *n = s->net;
     int asked = has_mean(s) ? 1 : s->asked;
     size_t rows = (size_t)s->items * (size_t)asked;
+    size_t e = (size_t)(has_mean(s) ? n->spec.d : pcv_net_asked_width(n));
 
-    if (has_mean(s)) {
-        s->pooled = take(a, (size_t)s->items * (size_t)n->spec.d);
-        s->ask = take(a, (size_t)s->items * (size_t)n->spec.d);
-    } else {
-        s->ask = take(a, rows * (size_t)n->queries.e);
-        s->answer = take(a, rows * (size_t)n->queries.e);
-        s->dask = take(a, rows * (size_t)n->queries.e);
+    s->ask = take(a, rows * e);
+    s->answer = take(a, rows * e);
+    s->dask = s->train ? take(a, rows * e) : NULL;
+    if (has_mean(s))
+        s->pooled = take(a, rows * 2 + rows * e);
+    else
         pcv_block_layout(&n->decoder, &s->latents.tokens, s->items, asked,
-                         PCV_FORM_PLAIN, a, &s->decoded);
-    }
-    s->out = take(a, rows * (size_t)n->spec.outputs);
-    s->dout = take(a, rows * (size_t)n->spec.outputs);
+                         decoder_form(s), a, &s->decoded);
+    if (n->answers > 1)
+        s->shared = take(a, rows * (size_t)n->shared.out);
+    s->out = take(a, rows * (size_t)pcv_net_outputs(n));
+    s->dout = s->train ? take(a, rows * (size_t)pcv_net_outputs(n)) : NULL;
 }
 
 static size_t scratch_need(const pcv_session *s)
@@ -137,7 +145,7 @@ static size_t scratch_need(const pcv_session *s)
     }
     if (!has_mean(s)) {
         size_t b = pcv_block_scratch(&n->decoder, &s->latents.tokens, s->items,
-                                     s->asked, PCV_FORM_PLAIN, s->train);
+                                     s->asked, decoder_form(s), s->train);
 
         most = b > most ? b : most;
     }
@@ -201,6 +209,7 @@ int pcv_session_plan(pcv_session *s, int items, const real *latents)
     if (s->items != items && plan(s, items) < 0)
         return -1;
     memcpy(s->x[s->net->uses], latents, latent_size(s) * sizeof(real));
+    s->prepared = false;
     return 0;
 }
 
@@ -227,9 +236,18 @@ static void use_forward(pcv_session *s, const pcv_pass *pass, int i, real *y)
 const real *pcv_session_encode(pcv_session *s, const pcv_pass *pass)
 {
     start_latents(s);
+    s->prepared = false;
     for (int i = 0; i < s->net->uses; i++)
         use_forward(s, pass, i, s->x[i + 1]);
     return s->x[s->net->uses];
+}
+
+const real *pcv_session_cross(pcv_session *s, const pcv_pass *pass)
+{
+    start_latents(s);
+    s->prepared = false;
+    use_forward(s, pass, 0, s->x[1]);
+    return s->x[1];
 }
 
 /* ---- decode ---------------------------------------------------------- */
@@ -248,28 +266,69 @@ static void pool(const pcv_session *s, const real *x)
                     (real)1 / (real)n);
 }
 
-const real *pcv_session_decode(pcv_session *s, const pcv_pass *pass,
+/* Queries of all items, padded to the common width, and the block's answer. */
+static void ask(pcv_session *s, const pcv_pass *pass, const pcv_reply *a,
+                const int *index, int n)
+{
+    const pcv_net *net = s->net;
+    size_t e = (size_t)net->decoder.d, own = (size_t)a->queries.e;
+    real *row = s->ask;
+
+    for (int b = 0; b < s->items; b++)
+        pcv_queries_rows(&a->queries, &s->batch.tokens, b, index, n,
+                         s->ask + (size_t)b * (size_t)n * e, (int)e);
+    for (int i = 0; a->pad && i < s->items * n; i++, row += e)
+        memcpy(row + own, a->pad->w, (e - own) * sizeof *row);
+    pcv_rows_bind(&s->latents, s->x[net->uses], s->train ? s->dx : NULL,
+                  s->items, net->spec.latents, net->spec.d);
+    if (!s->train && !s->prepared)
+        pcv_block_prepare(&net->decoder, &s->latents.tokens, &s->decoded,
+                          &s->scratch);
+    s->prepared = true;
+    pcv_block_forward(&net->decoder, &s->latents.tokens, s->items, n,
+                      decoder_form(s), pass, net->uses, s->ask, s->answer,
+                      &s->decoded, &s->scratch);
+}
+
+static real *pooled_stats(const pcv_session *s)
+{
+    return s->pooled + (size_t)s->items * (size_t)s->net->spec.d;
+}
+
+/* The mean of the latents, in `answer`. */
+static void mean_answer(pcv_session *s)
+{
+    const pcv_net *n = s->net;
+
+    pool(s, s->x[n->uses]);
+    if (n->head_norm.n)
+        pcv_norm_forward(&n->head_norm, s->pooled, s->items, s->answer,
+                         pooled_stats(s));
+    else
+        memcpy(s->answer, s->pooled, (size_t)s->items * (size_t)n->spec.d *
+                                         sizeof *s->answer);
+}
+
+const real *pcv_session_decode(pcv_session *s, const pcv_pass *pass, int which,
                                const int *index, int n)
 {
     const pcv_net *net = s->net;
-    const real *x = s->x[net->uses];
-    size_t e = (size_t)net->queries.e;
+    const pcv_reply *a = &net->answer[which];
+    const real *y = s->answer;
 
     s->index = index;
-    if (has_mean(s)) {
-        pool(s, x);
-        pcv_linear_forward(&net->head, s->pooled, s->items, s->out);
-        return s->out;
+    if (has_mean(s))
+        mean_answer(s);
+    else
+        ask(s, pass, a, index, n);
+    if (net->answers > 1) {
+        pcv_linear_forward(&net->shared, y, s->items * n, s->shared);
+        y = s->shared;
     }
-    for (int b = 0; b < s->items; b++)
-        pcv_queries_rows(&net->queries, index, n,
-                         s->ask + (size_t)b * (size_t)n * e);
-    pcv_rows_bind(&s->latents, x, s->train ? s->dx : NULL, s->items,
-                  net->spec.latents, net->spec.d);
-    pcv_block_forward(&net->decoder, &s->latents.tokens, s->items, n,
-                      PCV_FORM_PLAIN, pass, net->uses, s->ask, s->answer,
-                      &s->decoded, &s->scratch);
-    pcv_linear_forward(&net->head, s->answer, s->items * n, s->out);
+    pcv_linear_forward(&a->head, y, s->items * n, s->out);
+    if (a->divide < 1 || a->divide > 1)
+        for (size_t i = 0; i < (size_t)(s->items * n) * (size_t)a->outputs; i++)
+            s->out[i] /= a->divide;
     return s->out;
 }
 
@@ -277,12 +336,21 @@ const real *pcv_session_decode(pcv_session *s, const pcv_pass *pass,
 
 static void mean_backward(pcv_session *s)
 {
-    int n = s->net->spec.latents, d = s->net->spec.d;
+    const pcv_net *net = s->net;
+    int n = net->spec.latents, d = net->spec.d;
     const pcv_rows *k = pcv_rows_get();
+    size_t size = (size_t)s->items * (size_t)d;
     real *dpooled = s->ask;
 
-    memset(dpooled, 0, (size_t)s->items * (size_t)d * sizeof(real));
-    pcv_linear_backward(&s->net->head, s->pooled, s->dout, s->items, dpooled);
+    memset(dpooled, 0, size * sizeof(real));
+    pcv_linear_backward(&net->answer[0].head, s->answer, s->dout, s->items,
+                        dpooled);
+    if (net->head_norm.n) {
+        memcpy(s->dask, dpooled, size * sizeof(real));
+        memset(dpooled, 0, size * sizeof(real));
+        pcv_norm_backward(&net->head_norm, s->pooled, pooled_stats(s), s->dask,
+                          s->items, dpooled);
+    }
     for (int b = 0; b < s->items; b++)
         for (int i = 0; i < n; i++)
             k->axpy(s->dx + ((size_t)b * (size_t)n + (size_t)i) * (size_t)d,
@@ -292,20 +360,21 @@ static void mean_backward(pcv_session *s)
 static void decode_backward(pcv_session *s, const pcv_pass *pass, int n)
 {
     const pcv_net *net = s->net;
-    size_t size = (size_t)s->items * (size_t)n * (size_t)net->queries.e;
+    const pcv_reply *a = &net->answer[0];
+    size_t e = (size_t)a->queries.e;
+    size_t size = (size_t)s->items * (size_t)n * e;
     real *danswer = s->answer;  /* no longer needed once the head has gone */
 
     memset(s->dask, 0, size * sizeof(real));
-    pcv_linear_backward(&net->head, s->answer, s->dout, s->items * n, s->dask);
+    pcv_linear_backward(&a->head, s->answer, s->dout, s->items * n, s->dask);
     memcpy(danswer, s->dask, size * sizeof(real));
     memset(s->dask, 0, size * sizeof(real));
     pcv_block_backward(&net->decoder, &s->latents.tokens, s->items, n,
                        PCV_FORM_PLAIN, pass, net->uses, s->ask, danswer,
                        &s->decoded, s->dask, &s->scratch);
     for (int b = 0; b < s->items; b++)
-        pcv_queries_backward(&net->queries, s->index, n,
-                             s->dask + (size_t)b * (size_t)n *
-                                           (size_t)net->queries.e);
+        pcv_queries_backward(&a->queries, s->index, n,
+                             s->dask + (size_t)b * (size_t)n * e);
 }
 
 static void use_backward(pcv_session *s, const pcv_pass *pass, int i)

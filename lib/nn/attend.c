@@ -12,7 +12,8 @@
  * Three ways to read a source, one result: `plain` builds its rows, keys and
  * values whole; `tiled` makes them a tile at a time under an online softmax,
  * so that memory does not grow with the source; `grid` (grid_attend.c) makes
- * none of them.  Every item keeps at least one unmasked row. */
+ * none of them.  `kept` is plain with keys and values that stay for further
+ * queries.  Every item keeps at least one unmasked row. */
 #include "nn.h"
 
 #include <math.h>
@@ -329,6 +330,28 @@ static void plain_forward(const pcv_reader *r, const pcv_tokens *t, int n,
     pcv_core_forward(&c, q, p.k, p.v, y, rec->lse, a);
 }
 
+void pcv_read_prepare(const pcv_reader *r, const pcv_tokens *t,
+                      pcv_read_record *rec, pcv_arena *scratch)
+{
+    size_t mark = scratch->used;
+    projected p;
+
+    projected_layout(r, t, t->items * t->n, false, scratch, &p);
+    p.k = rec->k;
+    p.v = rec->v;
+    plain_rows(r, t, &p);
+    pcv_arena_release(scratch, mark);
+}
+
+static void kept_forward(const pcv_reader *r, const pcv_tokens *t, int n,
+                         const real *q, real *y, pcv_read_record *rec,
+                         pcv_arena *a)
+{
+    pcv_core c = core_of(r, t, t->items, n, t->n);
+
+    pcv_core_forward(&c, q, rec->k, rec->v, y, rec->lse, a);
+}
+
 static void plain_backward(const pcv_reader *r, const pcv_tokens *t, int n,
                            const real *q, const real *y, const real *dy,
                            const pcv_read_record *rec, real *dq, pcv_arena *a)
@@ -480,17 +503,24 @@ void pcv_read_layout(const pcv_reader *r, const pcv_tokens *t, int n, int form,
 {
     size_t rows = mul3(t->items, n, r->heads);
 
+    *rec = (pcv_read_record){0};
     rec->lse = pcv_arena_take(a, rows, sizeof(real));
-    rec->z = NULL;
     if (form == PCV_FORM_GRID)
         rec->z = pcv_arena_take(a, rows * (size_t)t->c, sizeof(real));
+    if (form == PCV_FORM_KEPT) {
+        rec->k = pcv_arena_take(a, mul3(t->items, t->n, r->key->out),
+                                sizeof(real));
+        rec->v = pcv_arena_take(a, mul3(t->items, t->n, r->value->out),
+                                sizeof(real));
+    }
 }
 
 size_t pcv_read_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
                         int form, bool backward)
 {
-    int rows = form == PCV_FORM_PLAIN ? t->items * t->n : tile_rows(t);
-    pcv_core c = core_of(r, t, 1, n, form == PCV_FORM_PLAIN ? t->n : rows);
+    bool whole = form == PCV_FORM_PLAIN || form == PCV_FORM_KEPT;
+    int rows = whole ? t->items * t->n : tile_rows(t);
+    pcv_core c = core_of(r, t, 1, n, whole ? t->n : rows);
     pcv_arena a = {0};
     projected p;
 
@@ -511,6 +541,8 @@ void pcv_read_forward(const pcv_reader *r, const pcv_tokens *t, int n, int form,
         pcv_grid_forward(r, t, n, q, y, rec, scratch);
     else if (form == PCV_FORM_PLAIN)
         plain_forward(r, t, n, q, y, rec, scratch);
+    else if (form == PCV_FORM_KEPT)
+        kept_forward(r, t, n, q, y, rec, scratch);
     else
         tiled_forward(r, t, n, q, y, rec, scratch);
     pcv_arena_release(scratch, mark);

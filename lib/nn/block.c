@@ -3,7 +3,7 @@
  *   a  = norm_q(x)                       c = norm_kv(source), or a
  *   z  = attend(query(a), key(c), value(c))
  *   x1 = drop(out(z)) [+ x]              the un-normalised x, when `residual`
- *   y  = x1 + drop(down(gelu(up(norm_mlp(x1)))))
+ *   y  = x1 + drop(down(act(up(norm_mlp(x1)))))      or y = x1
  *
  * There is no norm after it (Perceiver IO, appendix E). */
 #include "nn.h"
@@ -12,13 +12,13 @@
 #include <string.h>
 
 static void linear(pcv_linear *l, pcv_params *p, const char *path,
-                   const char *name, int in, int out)
+                   const char *name, int in, int out, bool bias)
 {
     pcv_buf b = {0};
 
     pcv_buf_printf(&b, "%s.%s", path, name);
     p->failed |= b.failed;
-    pcv_linear_init(l, p, b.data ? b.data : "", in, out, true,
+    pcv_linear_init(l, p, b.data ? b.data : "", in, out, bias,
                     1 / sqrt((double)in));
     pcv_buf_free(&b);
 }
@@ -37,7 +37,8 @@ static void norm(pcv_norm *l, pcv_params *p, const char *path,
 void pcv_block_init(pcv_block *b, pcv_params *p, const char *path,
                     const pcv_block_shape *s)
 {
-    int kv = s->kv ? s->kv : s->d;
+    int kv = s->kv ? s->kv : s->d, wide = s->widening * s->d;
+    bool bias = !s->no_bias;
 
     memset(b, 0, sizeof *b);
     b->d = s->d;
@@ -48,16 +49,20 @@ void pcv_block_init(pcv_block *b, pcv_params *p, const char *path,
     b->act = s->act;
     b->cross = s->kv != 0;
     b->residual = s->residual;
+    b->no_mlp = s->no_mlp;
     norm(&b->norm_q, p, path, "attention.self.layernorm1", s->d);
     if (b->cross)
         norm(&b->norm_kv, p, path, "attention.self.layernorm2", kv);
-    linear(&b->query, p, path, "attention.self.query", s->d, s->qk);
-    linear(&b->key, p, path, "attention.self.key", kv, s->qk);
-    linear(&b->value, p, path, "attention.self.value", kv, s->v);
-    linear(&b->out, p, path, "attention.output.dense", s->v, s->d);
+    linear(&b->query, p, path, "attention.self.query", s->d, s->qk, bias);
+    linear(&b->key, p, path, "attention.self.key", kv, s->qk, bias);
+    linear(&b->value, p, path, "attention.self.value", kv, s->v, bias);
+    linear(&b->out, p, path, "attention.output.dense", s->v, s->d, true);
+    if (s->no_mlp)
+        return;
     norm(&b->norm_mlp, p, path, "layernorm", s->d);
-    linear(&b->up, p, path, "mlp.dense1", s->d, s->widening * s->d);
-    linear(&b->down, p, path, "mlp.dense2", s->widening * s->d, s->d);
+    linear(&b->up, p, path, "mlp.dense1", s->d, pcv_act_inputs(s->act) * wide,
+           true);
+    linear(&b->down, p, path, "mlp.dense2", wide, s->d, true);
 }
 
 static pcv_reader reader(const pcv_block *b)
@@ -94,9 +99,11 @@ void pcv_block_layout(const pcv_block *b, const pcv_tokens *t, int items,
         rec->lse = pcv_arena_take(a, rows * (size_t)b->heads, w);
     }
     rec->x1 = pcv_arena_take(a, rows * d, w);
+    if (b->no_mlp)
+        return;
     rec->m = pcv_arena_take(a, rows * d, w);
     rec->m_stats = pcv_arena_take(a, rows * 2, w);
-    rec->h = pcv_arena_take(a, rows * wide, w);
+    rec->h = pcv_arena_take(a, rows * wide * (size_t)pcv_act_inputs(b->act), w);
     rec->g = pcv_arena_take(a, rows * wide, w);
 }
 
@@ -159,6 +166,27 @@ static void zero(real *y, int rows, int n)
     pcv_parallel((int)((j.n + CHUNK - 1) / CHUNK), zero_chunk, &j);
 }
 
+void pcv_block_prepare(const pcv_block *b, const pcv_tokens *t,
+                       pcv_block_record *rec, pcv_arena *scratch)
+{
+    pcv_reader r = reader(b);
+
+    pcv_read_prepare(&r, t, &rec->read, scratch);
+}
+
+static void mlp(const pcv_block *b, int rows, const pcv_pass *pass,
+                uint64_t layer, real *y, pcv_block_record *rec)
+{
+    size_t size = (size_t)rows * (size_t)b->d;
+
+    pcv_norm_forward(&b->norm_mlp, rec->x1, rows, rec->m, rec->m_stats);
+    pcv_linear_forward(&b->up, rec->m, rows, rec->h);
+    pcv_act_forward(b->act, rec->h, rows, b->widening * b->d, rec->g);
+    pcv_linear_forward(&b->down, rec->g, rows, y);
+    pcv_dropout(pass, layer, y, size);
+    add(y, rec->x1, size);
+}
+
 void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
                        int n, int form, const pcv_pass *pass, int use,
                        const real *x, real *y, pcv_block_record *rec,
@@ -174,18 +202,17 @@ void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
     pcv_dropout(pass, layer, rec->x1, size);
     if (b->residual)
         add(rec->x1, x, size);
-    pcv_norm_forward(&b->norm_mlp, rec->x1, rows, rec->m, rec->m_stats);
-    pcv_linear_forward(&b->up, rec->m, rows, rec->h);
-    pcv_act_forward(b->act, rec->h, size * (size_t)b->widening, rec->g);
-    pcv_linear_forward(&b->down, rec->g, rows, y);
-    pcv_dropout(pass, layer + 1, y, size);
-    add(y, rec->x1, size);
+    if (b->no_mlp)
+        memcpy(y, rec->x1, size * sizeof *y);
+    else
+        mlp(b, rows, pass, layer + 1, y, rec);
 }
 
 /* ---- backward -------------------------------------------------------- */
 
 typedef struct {
-    real *dw;                   /* rows x widening d: through the MLP */
+    real *dg, *dh;              /* rows x widening d (dh: times the
+                                   activation's inputs), through the MLP */
     real *dm;                   /* rows x d: of a normalised input */
     real *dx1;                  /* rows x d */
     real *dz, *dq, *dk, *dv;
@@ -195,8 +222,11 @@ static void gradients_layout(const pcv_block *b, int rows, pcv_arena *a,
                              gradients *g)
 {
     size_t n = (size_t)rows, w = sizeof(real), d = (size_t)b->d;
+    size_t wide = n * d * (size_t)b->widening;
+    int inputs = pcv_act_inputs(b->act);
 
-    g->dw = pcv_arena_take(a, n * d * (size_t)b->widening, w);
+    g->dg = b->no_mlp ? NULL : pcv_arena_take(a, wide, w);
+    g->dh = inputs == 1 ? g->dg : pcv_arena_take(a, wide * (size_t)inputs, w);
     g->dm = pcv_arena_take(a, n * d, w);
     g->dx1 = pcv_arena_take(a, n * d, w);
     g->dz = pcv_arena_take(a, n * (size_t)b->v, w);
@@ -244,6 +274,22 @@ static void attend_backward(const pcv_block *b, const pcv_tokens *t, int items,
     pcv_linear_backward(&b->query, rec->a, g->dq, rows, g->dm);
 }
 
+/* From dy, which it uses up, to dx1. */
+static void mlp_backward(const pcv_block *b, int rows, const pcv_pass *pass,
+                         uint64_t layer, real *dy, const pcv_block_record *rec,
+                         gradients *g)
+{
+    int wide = b->widening * b->d;
+
+    pcv_dropout(pass, layer, dy, (size_t)rows * (size_t)b->d);
+    zero(g->dg, rows, wide);
+    pcv_linear_backward(&b->down, rec->g, dy, rows, g->dg);
+    pcv_act_backward(b->act, rec->h, rows, wide, g->dg, g->dh);
+    zero(g->dm, rows, b->d);
+    pcv_linear_backward(&b->up, rec->m, g->dh, rows, g->dm);
+    pcv_norm_backward(&b->norm_mlp, rec->x1, rec->m_stats, g->dm, rows, g->dx1);
+}
+
 void pcv_block_backward(const pcv_block *b, const pcv_tokens *t, int items,
                         int n, int form, const pcv_pass *pass, int use,
                         const real *x, real *dy, const pcv_block_record *rec,
@@ -256,13 +302,8 @@ void pcv_block_backward(const pcv_block *b, const pcv_tokens *t, int items,
 
     gradients_layout(b, rows, scratch, &g);
     memcpy(g.dx1, dy, size * sizeof *dy);
-    pcv_dropout(pass, layer + 1, dy, size);
-    zero(g.dw, rows, b->widening * b->d);
-    pcv_linear_backward(&b->down, rec->g, dy, rows, g.dw);
-    pcv_act_backward(b->act, rec->h, size * (size_t)b->widening, g.dw, g.dw);
-    zero(g.dm, rows, b->d);
-    pcv_linear_backward(&b->up, rec->m, g.dw, rows, g.dm);
-    pcv_norm_backward(&b->norm_mlp, rec->x1, rec->m_stats, g.dm, rows, g.dx1);
+    if (!b->no_mlp)
+        mlp_backward(b, rows, pass, layer + 1, dy, rec, &g);
     if (b->residual && dx)
         add(dx, g.dx1, size);
     pcv_dropout(pass, layer, g.dx1, size);

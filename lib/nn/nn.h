@@ -36,8 +36,10 @@ typedef struct {
     bool failed;                /* an allocation failed while registering */
 } pcv_params;
 
-/* Registers "PATH.NAME" (or PATH when name is ""), dim2 0 for a vector.
- * Never NULL: on failure params->failed is set and a dummy is returned. */
+/* Registers "PATH.NAME" (or PATH when name is ""), dim2 0 for a vector; an
+ * array of more axes gives its own rank and dim afterwards, of as many
+ * elements.  Never NULL: on failure params->failed is set and a dummy is
+ * returned. */
 pcv_param *pcv_param_add(pcv_params *p, const char *path, const char *name,
                          size_t dim1, size_t dim2, real mean, real std,
                          bool decay);
@@ -79,10 +81,16 @@ void pcv_norm_backward(const pcv_norm *l, const real *x, const real *stats,
 
 /* ---- act.c ----------------------------------------------------------- */
 
-enum pcv_act { PCV_GELU, PCV_GELU_TANH };
+enum pcv_act { PCV_GELU, PCV_GELU_TANH, PCV_RELU, PCV_GEGLU, PCV_SILU,
+               PCV_QUICK_GELU, PCV_TANH, PCV_SIGMOID, PCV_MISH, PCV_RELU6,
+               PCV_LINEAR, PCV_GELU_10, PCV_ACTS };
 
-void pcv_act_forward(int act, const real *x, size_t n, real *y);
-void pcv_act_backward(int act, const real *x, size_t n, const real *dy,
+/* Values that go in for each that comes out: 2 for GEGLU, else 1. */
+int pcv_act_inputs(int act);
+/* rows x n outputs from rows x (n times that many) inputs. */
+void pcv_act_forward(int act, const real *x, int rows, int n, real *y);
+/* dx may be dy where as many go in as come out. */
+void pcv_act_backward(int act, const real *x, int rows, int n, const real *dy,
                       real *dx /* = , not += */);
 
 /* ---- drop.c: dropout from the counter generator ---------------------- */
@@ -125,6 +133,27 @@ double pcv_grid_position(int i, int n);
 /* Where column `col` of axis a of d stands in the published channel order:
  * all raw positions, then all sines, then all cosines. */
 int pcv_fourier_channel(int d, int bands, int a, int col);
+
+/* ---- conv.c: the convolution stem ------------------------------------ */
+
+/* y = maxpool3(relu(batchnorm(conv7(x)))): 7x7 at stride 2 with three zeros
+ * around and no bias, norm by stored statistics (eps 1e-5), largest of 3x3 at
+ * stride 2 without padding.  224 -> 112 -> 55 a side.  (Perceiver IO, appendix
+ * A; the sizes are those of the Hugging Face model.)  Inference only. */
+typedef struct {
+    int in, out;
+    pcv_param *kernel;          /* out x in x 7 x 7 */
+    pcv_param *gain, *bias, *mean, *var;        /* out */
+} pcv_conv;
+
+void pcv_conv_init(pcv_conv *v, pcv_params *p, const char *path, int in,
+                   int out);
+/* One side of the result for n pixels; less than 1: too small. */
+int pcv_conv_size(int n);
+/* Reals of scratch that forward wants for an h x w picture. */
+size_t pcv_conv_scratch(const pcv_conv *v, int h, int w);
+void pcv_conv_forward(const pcv_conv *v, const real *x /* in x h x w */, int h,
+                      int w, real *y /* out planes */, real *scratch);
 
 /* ---- tokens: where rows come from (implementations: tokens/) --------- */
 
@@ -175,13 +204,16 @@ enum pcv_form {
                                    while it is small, else tiled */
     PCV_FORM_PLAIN,             /* whole matrices */
     PCV_FORM_TILED,             /* keys streamed, online softmax */
-    PCV_FORM_GRID               /* structured (grid_attend.c) */
+    PCV_FORM_GRID,              /* structured (grid_attend.c) */
+    PCV_FORM_KEPT               /* whole keys and values, made once by
+                                   pcv_block_prepare and read many times */
 };
 
 /* What forward leaves for backward; taken from an arena by the layout. */
 typedef struct {
     real *lse;                  /* B x N x H: log-sum-exp of the scores */
     real *z;                    /* grid: B x N x H x C pooled inputs */
+    real *k, *v;                /* kept: B x M x qk, B x M x v */
 } pcv_read_record;
 
 int pcv_read_form(const pcv_reader *r, const pcv_tokens *t, int n, int want);
@@ -197,6 +229,10 @@ void pcv_read_backward(const pcv_reader *r, const pcv_tokens *t, int n,
                        int form, const real *q, const real *y, const real *dy,
                        const pcv_read_record *rec, real *dq,
                        pcv_arena *scratch);
+
+/* Keys and values of a source, for PCV_FORM_KEPT. */
+void pcv_read_prepare(const pcv_reader *r, const pcv_tokens *t,
+                      pcv_read_record *rec, pcv_arena *scratch);
 
 /* The core: queries, keys and values that are there already.  B items of n
  * queries (B*n x qk) and m keys (B*m x qk), values (B*m x v). */
@@ -234,6 +270,7 @@ size_t pcv_grid_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
 typedef struct {
     int d, qk, v, heads, widening, act;
     bool cross, residual;       /* residual: the query's own rows are added */
+    bool no_mlp;                /* y = x1 */
     pcv_norm norm_q, norm_kv, norm_mlp;     /* norm_kv: cross only */
     pcv_linear query, key, value, out, up, down;
 } pcv_block;
@@ -244,6 +281,8 @@ typedef struct {
     int qk, v;                  /* widths of queries/keys and of values */
     int heads, widening, act;
     bool residual;
+    bool no_mlp;                /* nothing after the attention */
+    bool no_bias;               /* of queries, keys and values */
 } pcv_block_shape;
 
 /* The layer names of section 4.3: PATH.attention.self.query.weight, ... */
@@ -264,6 +303,9 @@ void pcv_block_layout(const pcv_block *b, const pcv_tokens *t, int items,
                       int n, int form, pcv_arena *a, pcv_block_record *rec);
 size_t pcv_block_scratch(const pcv_block *b, const pcv_tokens *t, int items,
                          int n, int form, bool backward);
+/* PCV_FORM_KEPT: keys and values of the source into the record. */
+void pcv_block_prepare(const pcv_block *b, const pcv_tokens *t,
+                       pcv_block_record *rec, pcv_arena *scratch);
 /* use: number of this use in the plan (keys the dropout). */
 void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
                        int n, int form, const pcv_pass *pass, int use,

@@ -1,112 +1,12 @@
-/* grid.c - pixels, sound in patches and rows of an array, with Fourier
- * positions or none: rows [content | position features], never stored.
+/* grid.c - elements of a grid with Fourier positions or none: rows
+ * [content | position features], never stored.
  *
- * Content is kept planar (channel, then element), one table of features per
- * axis is made once for a grid, and the segment says so to attend, which then
- * takes the structured form.  tile() serves the other forms. */
+ * Content is kept planar (content.c), one table of features per axis is made
+ * once for a grid, and the segment says so to attend, which then takes the
+ * structured form.  tile() serves the other forms. */
 #include "tokens.h"
 
 #include <string.h>
-
-/* ---- content --------------------------------------------------------- */
-
-int pcv_grid_content(const pcv_stem_spec *s)
-{
-    return s->modality == PCV_SOUND ? s->patch : s->channels;
-}
-
-static int shape_fail(const pcv_array *x, const char *want)
-{
-    pcv_buf b = {0};
-    int r;
-
-    for (int i = 0; i < x->rank; i++)
-        pcv_buf_printf(&b, "%s%zu", i ? "x" : "", x->dim[i]);
-    r = pcv_fail(EX_DATAERR, "an input of shape [%s], want %s",
-                 b.data ? b.data : "", want);
-    pcv_buf_free(&b);
-    return r;
-}
-
-int pcv_grid_shape(const pcv_stem_spec *s, const pcv_array *x, int *axes,
-                   int len[3])
-{
-    size_t most = 1 << 30;
-
-    for (int i = 0; i < x->rank; i++)
-        if (x->dim[i] == 0 || x->dim[i] > most)
-            return shape_fail(x, "at least one element and at most 2^30");
-    *axes = 1;
-    if (s->modality == PCV_SOUND) {
-        if (x->rank != 1)
-            return shape_fail(x, "[samples]");
-        len[0] = (int)((x->dim[0] + (size_t)s->patch - 1) / (size_t)s->patch);
-    } else if (s->modality == PCV_IMAGE) {
-        if (x->rank != 3 || x->dim[0] != (size_t)s->channels)
-            return shape_fail(x, "[channels, height, width] of the model");
-        *axes = 2;
-        len[0] = (int)x->dim[1];
-        len[1] = (int)x->dim[2];
-    } else {
-        if (x->rank != 2 || x->dim[1] != (size_t)s->channels)
-            return shape_fail(x, "[rows, channels] of the model");
-        len[0] = (int)x->dim[0];
-    }
-    return 0;
-}
-
-/* One input into its planes: element j, channel k at k * m + j. */
-static void fill_item(const pcv_stem_spec *s, const pcv_array *x, size_t m,
-                      real *out)
-{
-    const float *in = x->data;
-    size_t c = (size_t)pcv_grid_content(s), n = pcv_array_count(x);
-
-    if (s->modality == PCV_IMAGE) {
-        for (size_t i = 0; i < n; i++)
-            out[i] = (real)in[i];
-        return;
-    }
-    for (size_t k = 0; k < c; k++)      /* rows of c, the last one padded */
-        for (size_t j = 0; j < m; j++)
-            out[k * m + j] = j * c + k < n ? (real)in[j * c + k] : 0;
-}
-
-static int same_grid(const pcv_batch *b, int axes, const int *len)
-{
-    return axes == b->axes && len[0] == b->len[0] &&
-           (axes < 2 || len[1] == b->len[1]);
-}
-
-int pcv_grid_fill(pcv_batch *b, const pcv_array *const *x, int items)
-{
-    const pcv_stem_spec *s = &b->stem->spec;
-    size_t m, need, c = (size_t)pcv_grid_content(s);
-    int axes, len[3] = { 1, 1, 1 };
-
-    if (pcv_grid_shape(s, x[0], &b->axes, b->len) < 0)
-        return -1;
-    m = (size_t)b->len[0] * (size_t)(b->axes > 1 ? b->len[1] : 1);
-    if (!pcv_mul(m, c, &need) || !pcv_mul(need, (size_t)items, &need))
-        return pcv_fail(EX_OSERR, "an input too large for this machine");
-    if (need > b->content_cap) {
-        pcv_free(b->content);
-        b->content_cap = 0;
-        if (!(b->content = pcv_alloc(need, sizeof(real))))
-            return -1;
-        b->content_cap = need;
-    }
-    for (int i = 0; i < items; i++) {
-        if (pcv_grid_shape(s, x[i], &axes, len) < 0)
-            return -1;
-        if (!same_grid(b, axes, len))
-            return pcv_fail(EX_DATAERR, "inputs of a batch differ in size");
-        fill_item(s, x[i], m, b->content + (size_t)i * m * c);
-    }
-    b->tokens.n = (int)m;
-    b->tokens.mask = NULL;
-    return 0;
-}
 
 /* ---- positions ------------------------------------------------------- */
 
@@ -120,6 +20,14 @@ static double max_res(const pcv_batch *b, int a)
     double m = b->stem->spec.max_res[a];
 
     return m > 0 ? m : b->len[a];
+}
+
+/* Where column `col` of axis a of d stands behind the content. */
+static int channel_of(const pcv_stem_spec *s, int d, int a, int col)
+{
+    if (s->order == PCV_ORDER_PUBLISHED)
+        return pcv_fourier_channel(d, s->bands, a, col);
+    return a * columns(s) + (col ? col - 1 : 2 * s->bands);
 }
 
 /* The feature table of axis a, made again only when the length changes. */
@@ -147,16 +55,11 @@ static int make_axis(pcv_batch *b, int a)
         pcv_fourier_axis(s->position, s->bands, max_res(b, a), x, n,
                          b->axis[a]);
     for (int k = 0; k < cols; k++)
-        b->channel[a][k] = pcv_grid_content(s) +
-                           pcv_fourier_channel(b->axes, s->bands, a, k);
+        b->channel[a][k] = b->stem->made->channels(s) +
+                           channel_of(s, b->axes, a, k);
     pcv_free(x);
     b->made[a] = n;
     return 0;
-}
-
-static int axes_of(const pcv_stem_spec *s)
-{
-    return s->modality == PCV_IMAGE ? 2 : 1;
 }
 
 /* ---- rows ------------------------------------------------------------ */
@@ -187,9 +90,9 @@ static int bind(pcv_batch *b, const pcv_array *const *x, int items)
     pcv_segment *s = &b->segment;
     const pcv_stem_spec *spec = &b->stem->spec;
 
-    if (pcv_grid_fill(b, x, items) < 0)
+    if (pcv_content_fill(b, x, items) < 0)
         return -1;
-    *s = (pcv_segment){ .axes = b->axes, .c = pcv_grid_content(spec),
+    *s = (pcv_segment){ .axes = b->axes, .c = b->stem->made->channels(spec),
                         .content = b->content, .plane = (size_t)b->tokens.n };
     s->item_stride = s->plane * (size_t)s->c;
     for (int a = 0; a < b->axes; a++) {
@@ -208,16 +111,15 @@ static int bind(pcv_batch *b, const pcv_array *const *x, int items)
 
 static bool serves(const pcv_stem_spec *s)
 {
-    return s->position != PCV_POS_LEARNED && s->project == 0 &&
-           (s->modality == PCV_IMAGE || s->modality == PCV_SOUND ||
-            s->modality == PCV_PLAIN);
+    return s->position != PCV_POS_LEARNED && pcv_content_find(s) &&
+           (s->project == 0 || s->modality == PCV_FLOW);
 }
 
 static int init(pcv_stem *s, pcv_params *p)
 {
-    (void)p;
-    s->c = pcv_grid_content(&s->spec) + axes_of(&s->spec) * columns(&s->spec);
-    return 0;
+    s->made = pcv_content_find(&s->spec);
+    s->c = s->made->channels(&s->spec) + s->made->axes * columns(&s->spec);
+    return s->made->init ? s->made->init(s, p) : 0;
 }
 
 const pcv_stem_kind pcv_stem_grid = { "grid", serves, init, bind };

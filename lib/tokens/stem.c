@@ -4,6 +4,7 @@
 
 static const pcv_stem_kind *const kinds[] = {
     &pcv_stem_text, &pcv_stem_points, &pcv_stem_learned, &pcv_stem_grid,
+    &pcv_stem_parts,
 };
 
 int pcv_stem_init(pcv_stem *s, pcv_params *p, const pcv_stem_spec *spec)
@@ -16,6 +17,30 @@ int pcv_stem_init(pcv_stem *s, pcv_params *p, const pcv_stem_spec *spec)
         }
     return pcv_fail(EX_DATAERR, "no input of modality %d with position code %d",
                     spec->modality, spec->position);
+}
+
+void pcv_stem_free(pcv_stem *s)
+{
+    for (int i = 0; s->part && i < s->spec.parts; i++)
+        pcv_stem_free(&s->part[i]);
+    pcv_free(s->part);
+    *s = (pcv_stem){0};
+}
+
+int pcv_stem_elements(const pcv_stem *s)
+{
+    int n = s->part ? 0 : 1, axes = s->made ? s->made->axes : 1;
+
+    for (int i = 0; s->part && i < s->spec.parts; i++)
+        n += pcv_stem_elements(&s->part[i]);
+    for (int a = 0; !s->part && a < axes; a++)
+        n *= s->spec.size[a];
+    return n;
+}
+
+int pcv_stem_inputs(const pcv_stem *s)
+{
+    return s->part ? s->spec.parts : 1;
 }
 
 int pcv_batch_bind(pcv_batch *b, const pcv_stem *s, const pcv_array *const *x,
@@ -32,7 +57,14 @@ int pcv_batch_bind(pcv_batch *b, const pcv_stem *s, const pcv_array *const *x,
 
 void pcv_batch_free(pcv_batch *b)
 {
+    for (int i = 0; b->part && i < b->stem->spec.parts; i++)
+        pcv_batch_free(&b->part[i]);
+    pcv_free(b->part);
+    pcv_free(b->segments);
+    pcv_free(b->input);
     pcv_free(b->content);
+    pcv_free(b->work);
+    pcv_free(b->table);
     pcv_free(b->ids);
     pcv_free(b->mask);
     for (int a = 0; a < 3; a++) {

@@ -100,7 +100,7 @@ static int open_steps(run *r)
 
 static int open_target(run *r)
 {
-    int all = pcv_net_queries(&r->net), points = r->t->run.points;
+    int all = r->net.answer[0].n, points = r->t->run.points;
 
     r->target.label = r->label;
     r->target.asked = all;
@@ -268,7 +268,7 @@ static void order_for(run *r, uint64_t epoch)
 
 static void choose_points(run *r)
 {
-    int all = pcv_net_queries(&r->net);
+    int all = r->net.answer[0].n;
 
     for (int i = 0; r->index && i < r->target.asked; i++)
         r->index[i] = (int)(pcv_uniform((uint64_t)r->t->run.seed + 15485863,
@@ -305,7 +305,7 @@ static int learn(run *r, const pcv_pass *pass, int items)
 
     memset(p->g, 0, p->total * sizeof *p->g);
     pcv_session_encode(&r->s, pass);
-    pcv_session_decode(&r->s, pass, r->target.index, r->target.asked);
+    pcv_session_decode(&r->s, pass, 0, r->target.index, r->target.asked);
     if (r->target.target)
         pcv_target_values(&r->net, r->x, items, &r->target);
     loss = pcv_objective(&r->s, &r->target, s->smoothing, true, &right);

@@ -75,7 +75,7 @@ static int evaluate_batch(evaluation *e, const pcv_split *s, uint32_t at,
     r = pcv_session_bind(&e->s, x, n);
     if (r == 0) {
         pcv_session_encode(&e->s, &pass);
-        pcv_session_decode(&e->s, &pass, NULL, e->t.asked);
+        pcv_session_decode(&e->s, &pass, 0, NULL, e->t.asked);
         if (e->t.target)
             pcv_target_values(net, e->x, n, &e->t);
         e->loss += n * pcv_objective(&e->s, &e->t, 0, false, &right);
@@ -103,7 +103,7 @@ int pcv_training_evaluate(const pcv_net *n, const pcv_split *s, double *loss,
 
     if (!e)
         return -1;
-    e->t.asked = pcv_net_queries(n);
+    e->t.asked = n->answer[0].n;
     most = batch_of(e->t.asked);
     e->t.label = e->label;
     if (n->spec.task == PCV_RECONSTRUCT &&

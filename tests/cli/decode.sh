@@ -71,7 +71,7 @@ expect 'nothing but errors' 66 '*' 'pcv-decode: no: No such*' \
 expect 'a stream of nothing' 0 '' '' \
     sh -c "pcv-encode -m '$image' -T /dev/null | pcv-decode -m '$image'"
 decode --format=npy some.sts >some.npy 2>/dev/null
-check 'npy: raw answers, NaN for what failed' npy_shape some.npy '4, 1, 10'
+check 'npy: raw answers, NaN for what failed' npy_shape some.npy '4, 10'
 check 'npy: those of pcv-classify' cmp <(tail -c 160 some.npy) <(
     pcv-classify -m "$image" --logits --format=npy "$@" 2>/dev/null |
         tail -c 160)

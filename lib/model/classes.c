@@ -1,0 +1,449 @@
+/* classes.c - the published architectures: a class of Hugging Face's is one
+ * row, the settings that its code fixes and its config.json does not have.
+ *
+ * A value "@key" is what the config says under that key, "@key.1" the second
+ * of a list, "@a*b" a product; "@labels" counts "id2label".  Keys that a config
+ * leaves out have the defaults of Hugging Face's configuration. */
+#include "model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PICTURE "channels=3 height=224 width=224 fit=crop crop=0.875 " \
+    "mean=0.485,0.456,0.406 std=0.229,0.224,0.225 any-size=yes "
+#define TEXT "modality=bytes position=learned special=yes " \
+    "parse-special=yes overlong=refuse "
+#define CLASSIFIER "decoder=query decoder-heads=1 decoder-residual=yes " \
+    "task=classify outputs=@labels "
+
+typedef struct {
+    const char *name, *settings;
+} part_row;
+
+static const struct {
+    const char *name, *settings;
+    part_row part[3];
+} classes[] = {
+    { "PerceiverForImageClassificationFourier",
+      "modality=image " PICTURE "position=fourier bands=64 max-resolution=224 "
+      CLASSIFIER, {{0}} },
+    { "PerceiverForImageClassificationLearned",
+      "modality=image " PICTURE "height=@image_size width=@image_size "
+      "position=learned project-content=256 position-channels=256 "
+      "project-positions=yes " CLASSIFIER, {{0}} },
+    { "PerceiverForImageClassificationConvProcessing",
+      "modality=image " PICTURE "convolve=64 position=fourier bands=64 "
+      "max-resolution=56 " CLASSIFIER, {{0}} },
+    { "PerceiverForMaskedLM",
+      TEXT "decoder=query queries=@max_position_embeddings "
+      "query-channels=@d_model decoder-heads=8 decoder-qk-channels=256 "
+      "decoder-v-channels=@d_model decoder-residual=no tied=yes task=fill "
+      "outputs=@vocab_size", {{0}} },
+    { "PerceiverForSequenceClassification", TEXT CLASSIFIER, {{0}} },
+    { "PerceiverForOpticalFlow",
+      "modality=flow channels=3 fit=tile height=@train_size.0 "
+      "width=@train_size.1 mean=0.5 std=0.5 project-content=64 "
+      "position=fourier bands=64 max-resolution=@train_size.0,@train_size.1 "
+      "decoder=input decoder-heads=1 decoder-residual=no divide=100 "
+      "task=motion outputs=2", {{0}} },
+    { "PerceiverForMultimodalAutoencoding",
+      "modality=parts padding=4 query-padding=2 shared=512 decoder=query "
+      "decoder-heads=1 decoder-residual=no", {
+      { "audio", "modality=sound patch=@samples_per_patch "
+        "samples=@num_frames*audio_samples_per_frame rate=48000 level=0 "
+        "position=fourier bands=192 "
+        "max-resolution=@num_frames*audio_samples_per_frame decoder=grid "
+        "query-bands=192 by-index=yes task=reconstruct "
+        "outputs=@samples_per_patch" },
+      { "image", "modality=video channels=3 frames=@output_shape.1 "
+        "height=@output_shape.2 width=@output_shape.3 fit=crop crop=1 mean=0 "
+        "std=1 block=4 position=fourier bands=32 "
+        "max-resolution=@num_frames,@image_size,@image_size decoder=grid "
+        "query-bands=32 by-index=yes task=reconstruct outputs=3" },
+      { "label", "modality=class channels=@labels position=none masked=yes "
+        "decoder=query query-channels=1024 task=classify outputs=@labels" } } },
+};
+
+/* What the configuration has where the file is silent, as settings .. */
+static const char standard[] =
+    "latents=256 latent-channels=1280 embedding=768 blocks=1 layers=26 "
+    "self-heads=8 cross-heads=8 length=2048 vocabulary=262";
+
+/* .. and as keys that settings of a class name. */
+static const struct {
+    const char *key;
+    double value[4];
+    const char *setting;        /* which holds it in a model of ours */
+} keys[] = {
+    { "max_position_embeddings", { 2048 }, "length" },
+    { "d_model", { 768 }, "embedding" },
+    { "vocab_size", { 262 }, "vocabulary" },
+    { "image_size", { 56 }, "height" },
+    { "labels", { 2 }, "outputs" },
+    { "train_size", { 368, 496 }, NULL },
+    { "num_frames", { 16 }, NULL },
+    { "audio_samples_per_frame", { 1920 }, NULL },
+    { "samples_per_patch", { 16 }, NULL },
+    { "output_shape", { 1, 16, 224, 224 }, NULL },
+};
+
+enum { WORD = 512 };
+
+/* ---- values ---------------------------------------------------------- */
+
+/* Where keys have their values: a config, or a model of ours. */
+typedef struct {
+    const pcv_json *config;
+    const pcv_spec *spec;
+    const char *name;           /* of the file */
+} source;
+
+/* What stands for a key that the source does not have; NaN: nothing. */
+static double fallback(const source *f, const char *key, size_t at)
+{
+    pcv_buf text = {0};
+    double v = (double)NAN;
+
+    for (size_t i = 0; i < PCV_LEN(keys); i++) {
+        if (strcmp(keys[i].key, key))
+            continue;
+        if (!f->spec)
+            v = keys[i].value[at < 4 ? at : 3];
+        else if (keys[i].setting)
+            pcv_spec_get(f->spec, keys[i].setting, &text);
+        if (text.data)
+            v = strtod(text.data, NULL);
+    }
+    pcv_buf_free(&text);
+    return v;
+}
+
+/* "key" or "key.1" of n characters; NaN when it is no number. */
+static double value_of(const source *f, const char *key, size_t n)
+{
+    char name[64] = "";
+    const pcv_json *v;
+    size_t k = strcspn(key, ".*,"), at = 0;
+    double number = (double)NAN;
+
+    if (k < n)
+        at = (size_t)strtoul(key + k + 1, NULL, 10);
+    k = k < n ? k : n;
+    memcpy(name, key, k < sizeof name ? k : sizeof name - 1);
+    v = pcv_json_get(f->config, strcmp(name, "labels") ? name : "id2label");
+    if (pcv_json_kind(v) == PCV_JARRAY)
+        v = pcv_json_at(v, at);
+    if (pcv_json_kind(v) == PCV_JOBJECT)
+        number = (double)pcv_json_count(v);
+    else if (pcv_json_kind(v) == PCV_JINT)
+        number = pcv_json_real(v);
+    else if (!v)
+        number = fallback(f, name, at);
+    if (isnan(number))
+        pcv_fail(EX_DATAERR, "%s: \"%.*s\" is not a whole number", f->name,
+                 (int)n, key);
+    return number;
+}
+
+/* "a*b" after an '@', up to the comma or the end. */
+static double product(const source *f, const char *p)
+{
+    const char *end = p + strcspn(p, ",");
+    double v = 1;
+
+    while (p < end) {
+        size_t n = strcspn(p, "*,");
+
+        v *= value_of(f, p, n);
+        p += n + (p[n] == '*');
+    }
+    return v;
+}
+
+/* A value with its keys replaced, into out. */
+static int resolve(const source *f, const char *value, pcv_buf *out)
+{
+    while (*value) {
+        size_t n = strcspn(value, ",");
+        double v;
+
+        if (*value == '@') {
+            v = product(f, value + 1);
+            if (isnan(v))
+                return -1;
+            pcv_json_exact(out, v);
+        } else {
+            pcv_buf_add(out, value, n);
+        }
+        value += n;
+        if (*value == ',') {
+            pcv_buf_puts(out, ",");
+            value++;
+        }
+    }
+    return out->failed ? -1 : 0;
+}
+
+/* One "name=value". */
+static int apply_one(pcv_spec *s, const source *f, char *word)
+{
+    char *value = strchr(word, '=');
+    pcv_buf text = {0};
+    int r;
+
+    *value++ = '\0';
+    r = resolve(f, value, &text);
+    if (r == 0)
+        r = pcv_spec_set(s, word, text.data ? text.data : "");
+    pcv_buf_free(&text);
+    return r;
+}
+
+static int apply(pcv_spec *s, const source *f, const char *settings)
+{
+    char word[WORD];
+
+    while (*settings) {
+        size_t n = strcspn(settings, " ");
+
+        memcpy(word, settings, n);
+        word[n] = '\0';
+        if (n && apply_one(s, f, word) < 0)
+            return -1;
+        settings += n + (settings[n] == ' ');
+    }
+    return 0;
+}
+
+/* ---- a class --------------------------------------------------------- */
+
+static int find(const char *name)
+{
+    for (size_t i = 0; name && i < PCV_LEN(classes); i++)
+        if (!strcmp(classes[i].name, name))
+            return (int)i;
+    return -1;
+}
+
+/* A bad value of a config is bad data, whatever setting it went through. */
+static int in_file(const char *name)
+{
+    pcv_buf what = {0};
+
+    if (pcv_error_code() != EX_USAGE)
+        return -1;
+    pcv_buf_puts(&what, pcv_error());
+    pcv_error_clear();
+    pcv_fail(EX_DATAERR, "%s: %s", name, what.data ? what.data : "");
+    pcv_buf_free(&what);
+    return -1;
+}
+
+static int fill_class(pcv_spec *s, int i, const source *f)
+{
+    if (apply(s, f, standard) < 0 ||
+        pcv_spec_parse_top(s, f->config, f->name) < 0 ||
+        apply(s, f, classes[i].settings) < 0)
+        return in_file(f->name);
+    for (size_t k = 0; k < PCV_LEN(classes[i].part); k++) {
+        const part_row *row = &classes[i].part[k];
+        pcv_spec *p = row->name ? pcv_spec_add_part(s, row->name) : NULL;
+
+        if (row->name && (!p || apply(p, f, row->settings) < 0))
+            return in_file(f->name);
+    }
+    return pcv_spec_parse_labels(s, f->config, f->name);
+}
+
+static int unknown(const char *found, const char *name)
+{
+    pcv_buf list = {0}, shown = {0};
+    int r;
+
+    for (size_t i = 0; i < PCV_LEN(classes); i++)
+        pcv_buf_printf(&list, "%s%s", i ? ", " : "", classes[i].name);
+    pcv_buf_escape(&shown, found ? found : "nothing");
+    r = pcv_fail(EX_DATAERR, "%s: \"architectures\" is %s, want one of %s, or "
+                 "an object \"pcv\"", name, shown.data ? shown.data : "",
+                 list.data ? list.data : "");
+    pcv_buf_free(&list);
+    pcv_buf_free(&shown);
+    return r;
+}
+
+int pcv_class_parse(pcv_spec *s, const pcv_json *config, const char *name)
+{
+    const pcv_json *list = pcv_json_get(config, "architectures");
+    const char *found = pcv_json_string(pcv_json_at(list, 0));
+    int i = find(found);
+    source f = { config, NULL, name };
+
+    pcv_spec_default(s);
+    return i < 0 ? unknown(found, name) : fill_class(s, i, &f);
+}
+
+/* ---- the class of a model -------------------------------------------- */
+
+/* What a class does not have, and a model may have at will: preparing of
+ * inputs, which preprocessor_config.json and the tokenizer do. */
+static const char *const free_settings[] = {
+    "fit", "crop", "polarity", "mean", "std", "any-size", "height", "width",
+    "special", "parse-special", "overlong", "rate", "level", "samples",
+    "patch", "length",
+};
+
+static bool is_free(const char *name)
+{
+    for (size_t i = 0; i < PCV_LEN(free_settings); i++)
+        if (!strcmp(name, free_settings[i]))
+            return true;
+    return false;
+}
+
+static bool same_setting(const pcv_spec *a, const pcv_spec *b,
+                         const char *name)
+{
+    pcv_buf x = {0}, y = {0};
+    bool same;
+
+    pcv_spec_get(a, name, &x);
+    pcv_spec_get(b, name, &y);
+    same = x.data && y.data && !strcmp(x.data, y.data);
+    pcv_buf_free(&x);
+    pcv_buf_free(&y);
+    return same;
+}
+
+/* The settings of class i for a model with the keys that s would write. */
+static bool holds(int i, const pcv_spec *s)
+{
+    source f = { NULL, s, classes[i].name };
+    const pcv_row *r;
+    pcv_spec t;
+    bool same = !classes[i].part[0].name && !s->parts;
+
+    pcv_spec_default(&t);
+    for (int k = 0; (r = pcv_spec_row(k)); k++)
+        if (r->flags & PCV_ROW_TOP)
+            memcpy((char *)&t + r->at, (const char *)s + r->at, sizeof(int));
+    same = same && apply(&t, &f, classes[i].settings) == 0;
+    for (int k = 0; same && (r = pcv_spec_row(k)); k++)
+        same = is_free(r->field.name) || same_setting(s, &t, r->field.name);
+    pcv_error_clear();
+    return same;
+}
+
+static int class_of(const pcv_spec *s)
+{
+    for (size_t i = 0; i < PCV_LEN(classes); i++)
+        if (holds((int)i, s))
+            return (int)i;
+    return -1;
+}
+
+void pcv_class_write(const pcv_spec *s, pcv_buf *b)
+{
+    int i = class_of(s);
+
+    pcv_buf_printf(b, "  \"architectures\": [\"%s\"],\n",
+                   i < 0 ? "PcvPerceiver" : classes[i].name);
+    if (i >= 0 && strstr(classes[i].settings, "@image_size"))
+        pcv_buf_printf(b, "  \"image_size\": %d,\n", s->prep.height);
+}
+
+/* ---- preprocessor_config.json ---------------------------------------- */
+
+static bool truth(const pcv_json *config, const char *key)
+{
+    const pcv_json *v = pcv_json_get(config, key);
+
+    return !v || pcv_json_kind(v) == PCV_JNULL || pcv_json_bool(v);
+}
+
+/* "size" as a number, or as {"height": .., "width": ..}. */
+static void size_of(const pcv_json *v, int *height, int *width)
+{
+    const pcv_json *h = pcv_json_get(v, "height");
+    const pcv_json *w = pcv_json_get(v, "width");
+    bool both = pcv_json_kind(v) == PCV_JOBJECT;
+    int64_t a = pcv_json_int(both ? h : v), b = pcv_json_int(both ? w : v);
+
+    if (!v)
+        return;
+    *height = a > 0 && a < 65536 ? (int)a : -1;
+    *width = b > 0 && b < 65536 ? (int)b : -1;
+}
+
+static int bad(const char *name, const char *key, const char *want)
+{
+    return pcv_fail(EX_DATAERR, "%s: \"%s\" has a value that is not supported "
+                    "(want %s)", name, key, want);
+}
+
+static int read_sizes(pcv_prep *prep, const pcv_json *config, const char *name)
+{
+    int crop_h = 256, crop_w = 256;
+
+    size_of(pcv_json_get(config, "size"), &prep->height, &prep->width);
+    size_of(pcv_json_get(config, "crop_size"), &crop_h, &crop_w);
+    if (prep->height < 1 || prep->width < 1)
+        return bad(name, "size", "a number of pixels, or height and width");
+    if (crop_h < 1 || crop_h * prep->width != crop_w * prep->height)
+        return bad(name, "crop_size", "a multiple of size");
+    prep->crop = (double)prep->height / crop_h;
+    prep->fit = truth(config, "do_center_crop") ? PCV_CROP : PCV_STRETCH;
+    if (prep->crop > 1)
+        return bad(name, "crop_size", "at least size");
+    if (!truth(config, "do_resize")) {
+        if (prep->fit == PCV_CROP)
+            return bad(name, "do_resize", "true with do_center_crop");
+        prep->fit = PCV_KEEP;
+    }
+    return 0;
+}
+
+static int read_list(double out[4], const pcv_json *v, const char *name,
+                     const char *key)
+{
+    size_t n = pcv_json_count(v);
+
+    if (!v)
+        return 0;
+    if (pcv_json_kind(v) != PCV_JARRAY || n < 1 || n > 4)
+        return bad(name, key, "a number per colour");
+    for (size_t i = 0; i < 4; i++)
+        out[i] = pcv_json_real(pcv_json_at(v, i < n ? i : n - 1));
+    for (size_t i = 0; i < 4; i++)
+        if (!isfinite(out[i]))
+            return bad(name, key, "finite numbers");
+    return 0;
+}
+
+int pcv_class_preprocess(pcv_prep *prep, const pcv_json *config,
+                         const char *name)
+{
+    const pcv_json *resample = pcv_json_get(config, "resample");
+    const pcv_json *scale = pcv_json_get(config, "rescale_factor");
+
+    if (prep->modality != PCV_IMAGE)
+        return 0;
+    if (resample && pcv_json_int(resample) != 3)
+        return bad(name, "resample", "3, bicubic");
+    if (!truth(config, "do_rescale") ||
+        (scale && fabs(pcv_json_real(scale) - 1 / 255.0) > 1e-9))
+        return bad(name, "rescale_factor", "1/255, with do_rescale");
+    if (read_sizes(prep, config, name) < 0)
+        return -1;
+    if (!truth(config, "do_normalize")) {
+        for (int i = 0; i < 4; i++) {
+            prep->mean[i] = 0;
+            prep->std[i] = 1;
+        }
+        return 0;
+    }
+    return read_list(prep->mean, pcv_json_get(config, "image_mean"), name,
+                     "image_mean") < 0 ||
+           read_list(prep->std, pcv_json_get(config, "image_std"), name,
+                     "image_std") < 0 ? -1 : 0;
+}
