@@ -174,6 +174,48 @@ typedef struct {
 size_t pcv_array_count(const pcv_array *a);     /* product of dim */
 void pcv_array_free(pcv_array *a);
 
+/* ---- layout.c: an array as it lies in a file ------------------------- */
+
+/* The elements begin at `offset`, low or (big) high byte first, the last axis
+ * fastest or (fortran) the first.  The product of any of dim times the size
+ * of an element fits size_t. */
+typedef struct {
+    pcv_dtype dtype;
+    bool big, fortran;
+    int rank;
+    size_t dim[PCV_MAX_RANK];
+    size_t offset;
+} pcv_layout;
+
+/* Are the elements exactly the rest of a file of n bytes?  `what` says what
+ * kind of file it is.  0 or -1. */
+int pcv_layout_check(const pcv_layout *l, size_t n, const char *name,
+                     const char *what);
+size_t pcv_layout_count(const pcv_layout *l, int axis); /* from axis on */
+/* Bytes from an element to its neighbour along each axis. */
+void pcv_layout_steps(const pcv_layout *l, size_t *step);
+/* The elements of the axes from `axis` on, the first of which is at `from`,
+ * as memory has them. */
+void pcv_layout_copy(const pcv_layout *l, int axis, const void *from,
+                     void *to);
+/* Can the elements be used where they lie, without a copy? */
+bool pcv_layout_plain(const pcv_layout *l, const unsigned char *data);
+
+/* Copies the elements of `size` bytes that are step[k] bytes apart along axis
+ * k, the last axis fastest. */
+void pcv_gather(void *to, const void *from, size_t size, int rank,
+                const size_t *dim, const size_t *step);
+
+/* ---- npy.c: NumPy's array files -------------------------------------- */
+
+bool pcv_npy_probe(const unsigned char *data, size_t n);
+/* What the header says, checked against n.  0 or -1. */
+int pcv_npy_layout(const unsigned char *data, size_t n, const char *name,
+                   pcv_layout *l);
+/* Appends the header of version 1, little-endian, C order; not of BF16, which
+ * NumPy does not have. */
+void pcv_npy_header(pcv_buf *b, pcv_dtype t, int rank, const size_t *dim);
+
 /* ---- prep: how a file becomes what a network takes (data only) ------- */
 
 enum pcv_modality {

@@ -54,8 +54,8 @@ int pcv_pcm_check(const char *pcm);
 int pcv_decode(const unsigned char *data, size_t n, const char *name,
                const pcv_reading *how, pcv_media *out, size_t *used);
 
-/* png.c jpeg.c pnm.c sound.c npy.c flow.c idx.c raw.c: a probe (first bytes ->
- * is it ours) and a read each, as rows of decode.c's table. */
+/* png.c jpeg.c pnm.c sound.c arrays.c flow.c idx.c raw.c: a probe (first bytes
+ * -> is it ours) and a read each, as rows of decode.c's table. */
 typedef struct {
     const char *name;           /* for messages: "PNG" */
     bool (*probe)(const unsigned char *data, size_t n);
@@ -68,15 +68,13 @@ typedef struct {
  * be opened or is of no known format. */
 int pcv_media_guess(const char *path);
 
-/* ---- png.c, wav and npy out ------------------------------------------ */
+/* ---- png.c and wav out ----------------------------------------------- */
 
 /* Appends a PNG of u8 [height][width][channels], channels 1 or 3.  0 or -1. */
 int pcv_png_write(pcv_buf *b, const uint8_t *pixels, int height, int width,
                   int channels);
 /* Appends a 16-bit WAV of n samples in [-1, 1].  0 or -1. */
 int pcv_wav_write(pcv_buf *b, const float *samples, size_t n, int rate);
-/* Appends the header of a version 1 .npy, little-endian, C order. */
-void pcv_npy_header(pcv_buf *b, pcv_dtype t, int rank, const size_t *dim);
 
 /* ---- flow.c: optical flow -------------------------------------------- */
 

@@ -4,35 +4,15 @@
 
 #include "formats.h"
 
-/* ---- layout.c: an array as it lies in a file ------------------------- */
+/* ---- arrays.c: an array as it lies in a file -> an ARRAY of its own --- */
 
-/* The elements begin at `offset`, low or (big) high byte first, the last axis
- * fastest or (fortran) the first.  The product of any of dim times the size
- * of an element fits size_t. */
-typedef struct {
-    pcv_dtype dtype;
-    bool big, fortran;
-    int rank;
-    size_t dim[PCV_MAX_RANK];
-    size_t offset;
-} pcv_layout;
-
-/* Are the elements exactly the rest of a file of n bytes?  `what` says what
- * kind of file it is.  0 or -1. */
-int pcv_layout_check(const pcv_layout *l, size_t n, const char *name,
-                     const char *what);
-/* The whole, or item i along the first axis, as an ARRAY of its own.  0 or -1
- * (out of memory). */
+/* The whole, or item i along the first axis.  0 or -1 (out of memory). */
 int pcv_layout_read(const pcv_layout *l, const unsigned char *data,
                     pcv_media *out);
 int pcv_layout_item(const pcv_layout *l, const unsigned char *data, size_t i,
                     pcv_media *out);
-/* Can the elements be used where they lie, without a copy? */
-bool pcv_layout_plain(const pcv_layout *l, const unsigned char *data);
 
-/* npy.c, idx.c: what the header says, checked against n.  0 or -1. */
-int pcv_npy_layout(const unsigned char *data, size_t n, const char *name,
-                   pcv_layout *l);
+/* idx.c: what the header says, checked against n.  0 or -1. */
 int pcv_idx_layout(const unsigned char *data, size_t n, const char *name,
                    pcv_layout *l);
 

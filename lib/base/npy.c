@@ -9,7 +9,7 @@
  *
  * Read are bool, integers and floats; objects, strings and records are not:
  * nothing in a file is ever evaluated. */
-#include "parts.h"
+#include "base.h"
 
 #include <assert.h>
 #include <string.h>
@@ -185,7 +185,7 @@ static int parse_header(text *t, pcv_layout *l)
 
 /* ---- the file -------------------------------------------------------- */
 
-static bool npy_probe(const unsigned char *data, size_t n)
+bool pcv_npy_probe(const unsigned char *data, size_t n)
 {
     return n >= 6 && memcmp(data, MAGIC, 6) == 0;
 }
@@ -219,20 +219,6 @@ int pcv_npy_layout(const unsigned char *data, size_t n, const char *name,
     return parse_header(&t, l) < 0 ? -1
                                    : pcv_layout_check(l, n, name, ".npy");
 }
-
-static int npy_read(const unsigned char *data, size_t n, const char *name,
-                    const pcv_reading *how, pcv_media *out, size_t *used)
-{
-    pcv_layout l;
-
-    (void)how;
-    *used = n;
-    if (pcv_npy_layout(data, n, name, &l) < 0)
-        return -1;
-    return pcv_layout_read(&l, data, out);
-}
-
-const pcv_format pcv_format_npy = {"npy", npy_probe, npy_read, PCV_MEDIA_ARRAY};
 
 /* ---- out ------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-/* layout.c - an array as it lies in a file -> an ARRAY in memory.
+/* layout.c - an array as it lies in a file -> elements in memory.
  *
  * In memory the last axis is the fastest and elements are little-endian, as
  * base/dtype.c takes them.  A file may have either order of both:
@@ -6,7 +6,7 @@
  *     C        element (i, j, k) at ((i * J + j) * K + k)
  *     Fortran  element (i, j, k) at (i + I * (j + J * k))
  */
-#include "parts.h"
+#include "base.h"
 
 #include <string.h>
 
@@ -22,7 +22,7 @@ static bool sizes_fit(const pcv_layout *l)
     return true;
 }
 
-static size_t elements(const pcv_layout *l, int axis)
+size_t pcv_layout_count(const pcv_layout *l, int axis)
 {
     size_t n = 1;
 
@@ -39,7 +39,7 @@ int pcv_layout_check(const pcv_layout *l, size_t n, const char *name,
     bool fits = sizes_fit(l);
 
     if (fits)
-        want = elements(l, 0) * pcv_dtype_size(l->dtype);
+        want = pcv_layout_count(l, 0) * pcv_dtype_size(l->dtype);
     if (fits && l->offset <= n && want == n - l->offset)
         return 0;
     for (int k = 0; k < l->rank; k++)
@@ -66,8 +66,7 @@ static void swap_bytes(unsigned char *p, size_t count, size_t size)
         }
 }
 
-/* Bytes from an element to its neighbour along each axis. */
-static void strides(const pcv_layout *l, size_t *step)
+void pcv_layout_steps(const pcv_layout *l, size_t *step)
 {
     size_t bytes = pcv_dtype_size(l->dtype);
 
@@ -79,64 +78,40 @@ static void strides(const pcv_layout *l, size_t *step)
     }
 }
 
-/* Copies `count` elements of the axes from `axis` on, the last axis fastest:
- * `at` counts like the wheels of an odometer. */
-static void gather(const pcv_layout *l, int axis, const unsigned char *from,
-                   size_t count, unsigned char *to)
+/* `at` counts like the wheels of an odometer. */
+void pcv_gather(void *to, const void *from, size_t size, int rank,
+                const size_t *dim, const size_t *step)
 {
-    size_t size = pcv_dtype_size(l->dtype);
-    size_t step[PCV_MAX_RANK], at[PCV_MAX_RANK] = {0};
+    const unsigned char *p = from;
+    unsigned char *out = to;
+    size_t at[PCV_MAX_RANK] = {0}, count = 1;
 
-    strides(l, step);
-    for (size_t i = 0; i < count; i++) {
-        memcpy(to + i * size, from, size);
-        for (int k = l->rank - 1; k >= axis; k--) {
-            from += step[k];
-            if (++at[k] < l->dim[k])
+    for (int k = 0; k < rank; k++)
+        count *= dim[k];
+    for (; count > 0; count--, out += size) {
+        memcpy(out, p, size);
+        for (int k = rank - 1; k >= 0; k--) {
+            p += step[k];
+            if (++at[k] < dim[k])
                 break;
-            from -= step[k] * l->dim[k];
+            p -= step[k] * dim[k];
             at[k] = 0;
         }
     }
 }
 
-/* out = the axes from `axis` on, whose first element is at `from`. */
-static int take(const pcv_layout *l, int axis, const unsigned char *from,
-                pcv_media *out)
+void pcv_layout_copy(const pcv_layout *l, int axis, const void *from, void *to)
 {
-    size_t count = elements(l, axis), size = pcv_dtype_size(l->dtype);
-    pcv_array *a = &out->array;
+    size_t count = pcv_layout_count(l, axis), step[PCV_MAX_RANK];
+    size_t size = pcv_dtype_size(l->dtype);
 
-    *out = (pcv_media){0};
-    a->data = pcv_alloc(count, size);
-    if (!a->data)
-        return -1;
-    out->kind = PCV_MEDIA_ARRAY;
-    a->dtype = l->dtype;
-    a->rank = l->rank - axis;
-    memcpy(a->dim, l->dim + axis, (size_t)a->rank * sizeof *a->dim);
+    pcv_layout_steps(l, step);
     if (count && !l->fortran)
-        memcpy(a->data, from, count * size);
+        memcpy(to, from, count * size);
     else
-        gather(l, axis, from, count, a->data);
+        pcv_gather(to, from, size, l->rank - axis, l->dim + axis, step + axis);
     if (l->big)
-        swap_bytes(a->data, count, size);
-    return 0;
-}
-
-int pcv_layout_read(const pcv_layout *l, const unsigned char *data,
-                    pcv_media *out)
-{
-    return take(l, 0, data + l->offset, out);
-}
-
-int pcv_layout_item(const pcv_layout *l, const unsigned char *data, size_t i,
-                    pcv_media *out)
-{
-    size_t step[PCV_MAX_RANK];
-
-    strides(l, step);
-    return take(l, 1, data + l->offset + i * step[0], out);
+        swap_bytes(to, count, size);
 }
 
 bool pcv_layout_plain(const pcv_layout *l, const unsigned char *data)
