@@ -10,11 +10,13 @@ OPT      ?= -O2 -g
 WERROR   ?=
 VERSION   = 0.1.0
 
-PACKAGES  = openblas libpng libjpeg sndfile samplerate jansson zlib libxxhash
+PACKAGES  = openblas libpng libjpeg sndfile samplerate jansson zlib libxxhash \
+            libzip
 PKGCONF  ?= pkg-config
 CFLAGS_P := $(shell $(PKGCONF) --cflags $(PACKAGES) 2>/dev/null)
 LIBS_P   := $(shell $(PKGCONF) --libs $(PACKAGES) 2>/dev/null || echo \
-            -lopenblas -lpng -ljpeg -lsndfile -lsamplerate -ljansson -lz -lxxhash)
+            -lopenblas -lpng -ljpeg -lsndfile -lsamplerate -ljansson -lz -lxxhash \
+            -lzip)
 
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
        -Wdouble-promotion -Wconversion

@@ -52,8 +52,11 @@ static void tensor_text(const row *r, pcv_bytes *b)
 {
     pcv_bytes_printf(b, "\t%s\t", r->t.dtype);
     look_shape(b, &r->t);
-    pcv_bytes_printf(b, "\t%zu\t%zu\t%zu\n", r->t.count, r->t.bytes,
-                     r->t.offset);
+    pcv_bytes_printf(b, "\t%zu\t%zu\t", r->t.count, r->t.bytes);
+    if (r->t.offset == SIZE_MAX)
+        pcv_bytes_printf(b, "-\n");
+    else
+        pcv_bytes_printf(b, "%zu\n", r->t.offset);
 }
 
 static void stats_text(const row *r, pcv_bytes *b)
@@ -138,7 +141,10 @@ static void tensor_json(const row *r, pcv_bytes *b)
     json_close(b, ']');
     json_count(b, "elements", r->t.count);
     json_count(b, "bytes", r->t.bytes);
-    json_count(b, "offset", r->t.offset);
+    if (r->t.offset == SIZE_MAX)
+        json_number(b, "offset", (double)NAN);      /* null */
+    else
+        json_count(b, "offset", r->t.offset);
 }
 
 static void stats_json(const row *r, pcv_bytes *b)

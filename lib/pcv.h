@@ -255,7 +255,8 @@ typedef struct {
     const char *name, *dtype;   /* "F32" */
     int rank;
     size_t dim[8], count, bytes;
-    size_t offset;              /* of the data within the file */
+    size_t offset;              /* of the data within the file; SIZE_MAX: they
+                                   are not there in one piece */
 } pcv_tensor_info;
 
 typedef struct {
@@ -263,7 +264,8 @@ typedef struct {
     size_t zeros, nan, inf;     /* nan and inf count in nothing else */
 } pcv_tensor_stats;
 
-/* A directory or a .safetensors file, whatever model it is of. */
+/* A directory or a file of weights, whatever model it is of: safetensors, an
+ * archive of PyTorch or NumPy (.bin, .npz), an index of shards. */
 pcv_weights *pcv_weights_open(const char *path);
 void pcv_weights_close(pcv_weights *w);
 const char *pcv_weights_file(const pcv_weights *w);     /* path of the file */

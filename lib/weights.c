@@ -10,18 +10,14 @@ struct pcv_weights {
     char *path;
 };
 
-/* The file itself, or model.safetensors of a directory. */
+/* The file itself, or that of a directory. */
 static char *file_of(const char *path)
 {
     struct stat st;
-    pcv_buf b = {0};
 
-    pcv_buf_puts(&b, path);
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        pcv_buf_puts(&b, "/model.safetensors");
-    if (b.failed)
-        pcv_fail(EX_OSERR, "out of memory");
-    return b.failed ? NULL : b.data;
+        return pcv_tensors_file(path);
+    return pcv_strdup(path);
 }
 
 pcv_weights *pcv_weights_open(const char *path)
@@ -76,9 +72,7 @@ int pcv_weights_info(const pcv_weights *w, size_t i, pcv_tensor_info *info)
     if (!t)
         return -1;
     *info = (pcv_tensor_info){ t->name, pcv_dtype_name(t->dtype), t->rank, {0},
-                               elements(t), t->bytes,
-                               (size_t)((const unsigned char *)t->data -
-                                        w->t.file.data) };
+                               elements(t), t->bytes, t->offset };
     memcpy(info->dim, t->dim, sizeof info->dim);
     return 0;
 }

@@ -35,37 +35,54 @@ void pcv_json_number(pcv_buf *b, double value);
 /* The same with as many more digits as it takes to read the value again. */
 void pcv_json_exact(pcv_buf *b, double value);
 
-/* ---- safetensors.c --------------------------------------------------- */
+/* ---- tensors.c: files of weights ------------------------------------- */
 
 typedef struct {
     char *name;
     pcv_dtype dtype;
     int rank;
     size_t dim[PCV_MAX_RANK];
-    const void *data;           /* borrowed from the mapped file */
+    const void *data;           /* little-endian, contiguous; borrowed */
     size_t bytes;
+    size_t offset;              /* of the data in its file; SIZE_MAX: they are
+                                   not there in one piece */
 } pcv_tensor;
 
-typedef struct {
-    pcv_tensor *tensor;         /* in the order of their data */
+typedef struct pcv_tensors pcv_tensors;
+struct pcv_tensors {
+    pcv_tensor *tensor;         /* in the order of the file */
     size_t count;
     char **key, **value;        /* __metadata__, strings */
     size_t keys;
-    pcv_file file;
-} pcv_tensors;
+    pcv_file file;              /* where the data are: here, */
+    void **piece;               /* or here, */
+    size_t pieces;
+    pcv_tensors *shard;         /* or here */
+    size_t shards;
+};
 
-/* Opens and checks a file, or an image of one in memory (borrowed).  Every
- * rule of the format is enforced: header length within the file and at most
- * 100 MB, tensors contiguous from 0 without gap or overlap, sizes equal to
- * shape x type, file ends at the last byte.  Messages name file and tensor. */
+/* Opens and checks a file of weights: safetensors, an archive of PyTorch's
+ * torch.save (nothing in it is executed) or of NumPy's savez, an index of
+ * shards; the content says which.  "-": standard input, but no index.  Names
+ * are UTF-8, of at most 1024 bytes, and differ.  Messages name file and
+ * tensor. */
 int pcv_tensors_open(pcv_tensors *t, const char *path);
+/* An image of a safetensors file in memory (borrowed). */
 int pcv_tensors_parse(pcv_tensors *t, const void *data, size_t n,
                       const char *name);
 void pcv_tensors_close(pcv_tensors *t);
 const pcv_tensor *pcv_tensors_find(const pcv_tensors *t, const char *name);
 const char *pcv_tensors_meta(const pcv_tensors *t, const char *key); /* NULL */
 
-/* Writing: the header first, then the data of each tensor in that order, so
+/* The file of weights of a model's directory: model.safetensors,
+ * model.safetensors.index.json, pytorch_model.bin,
+ * pytorch_model.bin.index.json or model.npz, the first that is there;
+ * pcv_free.  NULL, and a message that lists them. */
+char *pcv_tensors_file(const char *dir);
+
+/* ---- safetensors.c: writing ------------------------------------------ */
+
+/* The header first, then the data of each tensor in that order, so
  * that nothing has to be gathered in memory. */
 typedef struct {
     const char *name;

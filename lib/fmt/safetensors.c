@@ -8,58 +8,13 @@
  * are contiguous: the first begins at 0, each where the one before ended,
  * the last ends where the file does.  Everything is checked on opening, so
  * that nobody who holds a pcv_tensor has to. */
-#include "fmt.h"
+#include "parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define PREFIX 8
 #define MAX_HEADER 100000000
-#define MAX_TENSORS 1000000
-#define MAX_NAME 1024
-
-/* ---- messages -------------------------------------------------------- */
-
-/* "FILE: what", or "FILE: tensor "NAME" what" with a tensor.  Both names
- * come from outside and are escaped. */
-static int refuse(const char *file, const char *tensor, const char *what, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int refuse(const char *file, const char *tensor, const char *what, ...)
-{
-    pcv_buf b = {0};
-    va_list ap;
-
-    pcv_buf_escape(&b, file);
-    pcv_buf_puts(&b, ": ");
-    if (tensor) {
-        pcv_buf_puts(&b, "tensor \"");
-        pcv_buf_escape(&b, tensor);
-        pcv_buf_puts(&b, "\" ");
-    }
-    va_start(ap, what);
-    pcv_buf_vprintf(&b, what, ap);
-    va_end(ap);
-    if (!b.failed)
-        pcv_fail(EX_DATAERR, "%s", b.data);
-    pcv_buf_free(&b);
-    return -1;
-}
-
-/* The same with a second quoted text, one that the file chose, before
- * `what`. */
-static int refuse_text(const char *file, const char *tensor,
-                       const char *verb, const char *text, const char *what)
-{
-    pcv_buf b = {0};
-
-    pcv_buf_escape(&b, text);
-    if (!b.failed)
-        refuse(file, tensor, "%s \"%.1100s\"%s", verb, b.len ? b.data : "",
-               what);
-    pcv_buf_free(&b);
-    return -1;
-}
 
 /* ---- one entry of the header ----------------------------------------- */
 
@@ -88,10 +43,10 @@ static int read_dtype(struct entry *e, const pcv_json *v, const char *file)
     const char *name = pcv_json_string(pcv_json_get(v, "dtype"));
 
     if (!name)
-        return refuse(file, e->tensor.name, "has no dtype");
+        return pcv_refuse(file, e->tensor.name, "has no dtype");
     if (pcv_dtype_find(name, &e->tensor.dtype) < 0)
-        return refuse_text(file, e->tensor.name, "is of type", name,
-                           ", which is not supported");
+        return pcv_refuse_text(file, e->tensor.name, "is of type", name,
+                               ", which is not supported");
     return 0;
 }
 
@@ -103,17 +58,17 @@ static int read_shape(struct entry *e, const pcv_json *v, const char *file)
     size_t bytes = pcv_dtype_size(e->tensor.dtype);
 
     if (!shape || pcv_json_kind(shape) != PCV_JARRAY)
-        return refuse(file, name, "has no shape");
+        return pcv_refuse(file, name, "has no shape");
     if (rank > PCV_MAX_RANK)
-        return refuse(file, name, "has rank %zu, want at most %d", rank,
-                      PCV_MAX_RANK);
+        return pcv_refuse(file, name, "has rank %zu, want at most %d", rank,
+                          PCV_MAX_RANK);
     for (size_t i = 0; i < rank; i++)
         if (!get_size(pcv_json_at(shape, i), &e->tensor.dim[i]))
-            return refuse(file, name, "has a shape whose dimension %zu is "
-                          "not a size", i);
+            return pcv_refuse(file, name, "has a shape whose dimension %zu is "
+                              "not a size", i);
     for (size_t i = 0; i < rank; i++)
         if (!pcv_mul(bytes, e->tensor.dim[i], &bytes))
-            return refuse(file, name, "has a shape too large to address");
+            return pcv_refuse(file, name, "has a shape too large to address");
     e->tensor.rank = (int)rank;
     e->tensor.bytes = bytes;
     return 0;
@@ -127,31 +82,31 @@ static int read_offsets(struct entry *e, const pcv_json *v, size_t room,
 
     if (pcv_json_count(at) != 2 || !get_size(pcv_json_at(at, 0), &e->begin) ||
         !get_size(pcv_json_at(at, 1), &e->end))
-        return refuse(file, name, "has no data_offsets of two sizes");
+        return pcv_refuse(file, name, "has no data_offsets of two sizes");
     if (e->begin > e->end)
-        return refuse(file, name, "begins at %zu and ends before, at %zu",
-                      e->begin, e->end);
+        return pcv_refuse(file, name, "begins at %zu and ends before, at %zu",
+                          e->begin, e->end);
     if (e->end > room)
-        return refuse(file, name, "ends at byte %zu of the data, which has "
-                      "%zu: truncated", e->end, room);
+        return pcv_refuse(file, name, "ends at byte %zu of the data, which has "
+                          "%zu: truncated", e->end, room);
     if (e->end - e->begin != e->tensor.bytes)
-        return refuse(file, name, "takes %zu bytes, its shape and type want "
-                      "%zu", e->end - e->begin, e->tensor.bytes);
+        return pcv_refuse(file, name, "takes %zu bytes, its shape and type "
+                          "want %zu", e->end - e->begin, e->tensor.bytes);
     return 0;
 }
 
 static int read_entry(struct entry *e, const char *name, const pcv_json *v,
                       size_t room, const char *file)
 {
-    if (strlen(name) > MAX_NAME)
-        return refuse(file, NULL, "a tensor's name has %zu bytes, want at "
-                      "most %d", strlen(name), MAX_NAME);
+    if (strlen(name) > PCV_MAX_NAME)
+        return pcv_refuse(file, NULL, "a tensor's name has %zu bytes, want at "
+                          "most %d", strlen(name), PCV_MAX_NAME);
     e->tensor.name = pcv_strdup(name);
     if (!e->tensor.name)
         return -1;
     if (pcv_json_kind(v) != PCV_JOBJECT)
-        return refuse(file, name, "is described by something other than an "
-                      "object");
+        return pcv_refuse(file, name, "is described by something other than an "
+                          "object");
     if (read_dtype(e, v, file) < 0 || read_shape(e, v, file) < 0)
         return -1;
     return read_offsets(e, v, room, file);
@@ -162,7 +117,7 @@ static int read_metadata(pcv_tensors *t, const pcv_json *v, const char *file)
     size_t n = pcv_json_count(v);
 
     if (pcv_json_kind(v) != PCV_JOBJECT)
-        return refuse(file, NULL, "__metadata__ is not an object");
+        return pcv_refuse(file, NULL, "__metadata__ is not an object");
     t->key = pcv_alloc(n, sizeof *t->key);
     t->value = pcv_alloc(n, sizeof *t->value);
     if (!t->key || !t->value)
@@ -173,8 +128,8 @@ static int read_metadata(pcv_tensors *t, const pcv_json *v, const char *file)
         const char *text = pcv_json_string(pcv_json_value(v, i));
 
         if (!text)
-            return refuse_text(file, NULL, "__metadata__", key,
-                               " is not a string");
+            return pcv_refuse_text(file, NULL, "__metadata__", key,
+                                   " is not a string");
         t->key[i] = pcv_strdup(key);
         t->value[i] = pcv_strdup(text);
         if (!t->key[i] || !t->value[i])
@@ -207,8 +162,8 @@ static int refuse_overlap(const struct entry *a, const struct entry *b,
     pcv_buf_escape(&what, a->tensor.name);
     pcv_buf_printf(&what, "\" [%zu,%zu)", a->begin, a->end);
     if (!what.failed)
-        refuse(file, b->tensor.name, "%s: not a valid safetensors file",
-               what.data);
+        pcv_refuse(file, b->tensor.name, "%s: not a valid safetensors file",
+                   what.data);
     pcv_buf_free(&what);
     return -1;
 }
@@ -222,13 +177,13 @@ static int check_order(const struct entry *e, size_t count, size_t room,
         if (e[i].begin < end)
             return refuse_overlap(&e[i - 1], &e[i], file);
         if (e[i].begin > end)
-            return refuse(file, e[i].tensor.name, "begins at %zu, want %zu: "
-                          "a gap in the data", e[i].begin, end);
+            return pcv_refuse(file, e[i].tensor.name, "begins at %zu, want "
+                              "%zu: a gap in the data", e[i].begin, end);
         end = e[i].end;
     }
     if (end < room)
-        return refuse(file, NULL, "%zu bytes follow the last tensor, want "
-                      "none", room - end);
+        return pcv_refuse(file, NULL, "%zu bytes follow the last tensor, want "
+                          "none", room - end);
     return 0;
 }
 
@@ -257,11 +212,11 @@ static int read_entries(struct entry *e, size_t *count, pcv_tensors *t,
 static int hand_over(pcv_tensors *t, struct entry *e, size_t count,
                      const unsigned char *data)
 {
-    t->tensor = pcv_alloc(count, sizeof *t->tensor);
-    if (!t->tensor)
+    if (pcv_tensors_room(t, count) < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
         e[i].tensor.data = data + e[i].begin;
+        e[i].tensor.offset = e[i].begin;
         t->tensor[i] = e[i].tensor;
         e[i].tensor.name = NULL;
     }
@@ -279,9 +234,9 @@ static int read_header(pcv_tensors *t, const pcv_json *header,
 
     if (pcv_json_get(header, "__metadata__"))
         n--;
-    if (n > MAX_TENSORS)
-        return refuse(file, NULL, "%zu tensors, want at most %d", n,
-                      MAX_TENSORS);
+    if (n > PCV_MAX_TENSORS)
+        return pcv_refuse(file, NULL, "%zu tensors, want at most %d", n,
+                          PCV_MAX_TENSORS);
     e = pcv_alloc(n, sizeof *e);
     if (!e)
         return -1;
@@ -312,20 +267,20 @@ static size_t header_length(const unsigned char *p, size_t n,
     uint64_t length;
 
     if (n < PREFIX) {
-        refuse(file, NULL, "%zu bytes, want at least 8: not a safetensors "
-               "file", n);
+        pcv_refuse(file, NULL, "%zu bytes, want at least 8: not a safetensors "
+                   "file", n);
         return 0;
     }
     length = load_length(p);
     if (length > MAX_HEADER)
-        refuse(file, NULL, "the header has %ju bytes, want at most %d: not "
-               "a safetensors file", (uintmax_t)length, MAX_HEADER);
+        pcv_refuse(file, NULL, "the header has %ju bytes, want at most %d: not "
+                   "a safetensors file", (uintmax_t)length, MAX_HEADER);
     else if (length > n - PREFIX)
-        refuse(file, NULL, "the header has %ju bytes, the file only %zu "
-               "after its length: truncated, or not a safetensors file",
-               (uintmax_t)length, n - PREFIX);
+        pcv_refuse(file, NULL, "the header has %ju bytes, the file only %zu "
+                   "after its length: truncated, or not a safetensors file",
+                   (uintmax_t)length, n - PREFIX);
     else if (length == 0)
-        refuse(file, NULL, "the header is empty");
+        pcv_refuse(file, NULL, "the header is empty");
     else
         return (size_t)length;
     return 0;
@@ -341,22 +296,21 @@ static pcv_json *parse_header(const unsigned char *p, size_t n,
     while (spaces < n && p[spaces] == ' ')
         spaces++;
     if (spaces == n || p[spaces] != '{') {
-        refuse(file, NULL, "the header does not begin with '{': not a "
-               "safetensors file");
+        pcv_refuse(file, NULL, "the header does not begin with '{': not a "
+                   "safetensors file");
         return NULL;
     }
     return pcv_json_parse((const char *)p, n, file);
 }
 
-int pcv_tensors_parse(pcv_tensors *t, const void *data, size_t n,
-                      const char *name)
+int pcv_safetensors_read(pcv_tensors *t, const void *data, size_t n,
+                         const char *name)
 {
     const unsigned char *p = data;
     size_t length = header_length(p, n, name);
     pcv_json *header;
     int status;
 
-    *t = (pcv_tensors){0};
     if (length == 0)
         return -1;
     header = parse_header(p + PREFIX, length, name);
@@ -365,56 +319,9 @@ int pcv_tensors_parse(pcv_tensors *t, const void *data, size_t n,
     status = read_header(t, header, p + PREFIX + length, n - PREFIX - length,
                          name);
     pcv_json_close(header);
-    if (status < 0)
-        pcv_tensors_close(t);
+    for (size_t i = 0; i < t->count; i++)
+        t->tensor[i].offset += PREFIX + length;
     return status;
-}
-
-int pcv_tensors_open(pcv_tensors *t, const char *path)
-{
-    const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
-    pcv_file file;
-
-    *t = (pcv_tensors){0};
-    if (pcv_file_open(&file, path, 0) < 0)
-        return -1;
-    if (pcv_tensors_parse(t, file.data, file.size, name) < 0) {
-        pcv_file_close(&file);
-        return -1;
-    }
-    t->file = file;
-    return 0;
-}
-
-void pcv_tensors_close(pcv_tensors *t)
-{
-    for (size_t i = 0; i < t->count; i++)
-        pcv_free(t->tensor[i].name);
-    for (size_t i = 0; i < t->keys; i++) {
-        pcv_free(t->key[i]);
-        pcv_free(t->value[i]);
-    }
-    pcv_free(t->tensor);
-    pcv_free(t->key);
-    pcv_free(t->value);
-    pcv_file_close(&t->file);
-    *t = (pcv_tensors){0};
-}
-
-const pcv_tensor *pcv_tensors_find(const pcv_tensors *t, const char *name)
-{
-    for (size_t i = 0; i < t->count; i++)
-        if (strcmp(t->tensor[i].name, name) == 0)
-            return &t->tensor[i];
-    return NULL;
-}
-
-const char *pcv_tensors_meta(const pcv_tensors *t, const char *key)
-{
-    for (size_t i = 0; i < t->keys; i++)
-        if (strcmp(t->key[i], key) == 0)
-            return t->value[i];
-    return NULL;
 }
 
 /* ---- writing --------------------------------------------------------- */
