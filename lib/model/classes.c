@@ -301,20 +301,6 @@ static bool is_free(const char *name)
     return false;
 }
 
-static bool same_setting(const pcv_spec *a, const pcv_spec *b,
-                         const char *name)
-{
-    pcv_buf x = {0}, y = {0};
-    bool same;
-
-    pcv_spec_get(a, name, &x);
-    pcv_spec_get(b, name, &y);
-    same = x.data && y.data && !strcmp(x.data, y.data);
-    pcv_buf_free(&x);
-    pcv_buf_free(&y);
-    return same;
-}
-
 /* The settings of class i for a model with the keys that s would write. */
 static bool holds(int i, const pcv_spec *s)
 {
@@ -329,8 +315,9 @@ static bool holds(int i, const pcv_spec *s)
             memcpy((char *)&t + r->at, (const char *)s + r->at, sizeof(int));
     same = same && apply(&t, &f, classes[i].settings) == 0;
     for (int k = 0; same && (r = pcv_spec_row(k)); k++)
-        same = is_free(r->field.name) || same_setting(s, &t, r->field.name);
-    pcv_error_clear();
+        same = is_free(r->field.name) || pcv_row_same(r, s, &t);
+    if (pcv_error_code() != EX_OSERR)   /* a setting that a class refuses */
+        pcv_error_clear();
     return same;
 }
 
@@ -346,6 +333,7 @@ void pcv_class_write(const pcv_spec *s, pcv_buf *b)
 {
     int i = class_of(s);
 
+    b->failed = b->failed || pcv_error_code() == EX_OSERR;
     pcv_buf_printf(b, "  \"architectures\": [\"%s\"],\n",
                    i < 0 ? "PcvPerceiver" : classes[i].name);
     if (i >= 0 && strstr(classes[i].settings, "@image_size"))

@@ -258,16 +258,9 @@ static void write_labels(const pcv_spec *s, pcv_buf *b)
 static bool is_default(const pcv_spec *s, const pcv_row *r)
 {
     pcv_spec standard;
-    pcv_buf have = {0}, want = {0};
-    bool same;
 
     pcv_spec_default(&standard);
-    pcv_spec_get(s, r->field.name, &have);
-    pcv_spec_get(&standard, r->field.name, &want);
-    same = have.data && want.data && !strcmp(have.data, want.data);
-    pcv_buf_free(&have);
-    pcv_buf_free(&want);
-    return same;
+    return pcv_row_same(r, s, &standard);
 }
 
 /* The fields of a part that differ from the defaults. */

@@ -31,6 +31,19 @@ int pcv_row_numbers(const pcv_row *r)
     return r->type == PCV_ROW_STATS ? 4 : r->type == PCV_ROW_RES ? 3 : 1;
 }
 
+bool pcv_row_same(const pcv_row *r, const void *a, const void *b)
+{
+    void *x = (void *)(uintptr_t)a, *y = (void *)(uintptr_t)b;
+
+    if (r->type == PCV_ROW_TEXT)
+        return !strcmp((char *)x + r->at, (char *)y + r->at);
+    if (r->type == PCV_ROW_INT || r->type == PCV_ROW_BOOL ||
+        r->type == PCV_ROW_WORD)
+        return *pcv_row_int(x, r) == *pcv_row_int(y, r);
+    return !memcmp(pcv_row_real(x, r), pcv_row_real(y, r),
+                   (size_t)pcv_row_numbers(r) * sizeof(double));
+}
+
 /* The k-th of "a|b|c" into out; false past the end. */
 static bool word(const char *values, int k, char *out, size_t size)
 {

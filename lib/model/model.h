@@ -53,6 +53,7 @@ bool pcv_field_offers(const pcv_field *f, const char *value);
 int *pcv_row_int(void *s, const pcv_row *r);
 double *pcv_row_real(void *s, const pcv_row *r);
 int pcv_row_numbers(const pcv_row *r);
+bool pcv_row_same(const pcv_row *r, const void *a, const void *b);
 int pcv_row_number(void *s, const pcv_row *r, int k, double v); /* 0 or -1 */
 
 /* ---- spec.c: what a model is; our config.json ------------------------ */
