@@ -88,6 +88,7 @@ static int kind_of(const pcv_spec *s)
     case PCV_CLASSIFY: return PCV_ANSWER_CLASSES;
     case PCV_FILL:     return PCV_ANSWER_TEXT;
     case PCV_MOTION:   return PCV_ANSWER_FLOW;
+    case PCV_VALUES:   return PCV_ANSWER_ARRAY;
     default:           break;
     }
     switch (s->prep.modality) {
@@ -402,13 +403,15 @@ pcv_values *pcv_ask(pcv_worker *w, size_t which, const int *index, size_t n)
                  "taken in tiles" : "nothing to ask: nothing was run");
         return NULL;
     }
-    if (index) {
+    if (w->m->net.answer[which].queries.kind == PCV_ASK_INPUT)
+        a.queries = (size_t)w->last->batch.tokens.n;    /* of a short text */
+    if (index || a.rank == 2) {
+        n = index ? n : a.queries;
         a.rank = 2;
         a.dim[0] = n;
         a.dim[1] = a.outputs;
-    } else {
-        n = a.queries;
     }
+    n = index ? n : a.queries;
     if (check_index(&w->m->net.answer[which], index, n) < 0 ||
         !(v = pcv_values_new(a.rank, a.dim)))
         return NULL;

@@ -28,50 +28,106 @@ static void shape(pcv_buf *b, const size_t *dim, int rank)
     pcv_buf_puts(b, "]");
 }
 
-/* Trailing axes of length 1 are nothing: a 1x1 convolution is a matrix. */
-static bool same_shape(const pcv_param *p, const pcv_tensor *t)
-{
-    int rank = t->rank;
+/* Where a parameter is in a file: a tensor, or a part of one. */
+typedef struct {
+    const pcv_tensor *t;
+    pcv_slice slice;
+} source;
 
-    while (rank > p->rank && t->dim[rank - 1] == 1)
-        rank--;
-    if (rank != p->rank)
-        return false;
+/* A shape without axes of length 1, which are nothing: a 1x1 convolution is a
+ * matrix.  Returns the rank. */
+static int squeeze(const size_t *dim, int rank, size_t out[PCV_MAX_RANK])
+{
+    int n = 0;
+
     for (int i = 0; i < rank; i++)
-        if (t->dim[i] != p->dim[i])
-            return false;
-    return true;
+        if (dim[i] != 1)
+            out[n++] = dim[i];
+    return n;
 }
 
-static int wrong_shape(const pcv_param *p, const pcv_tensor *t,
-                       const char *name)
+/* The shape that the tensor should have.  A transposed one has the channels
+ * first and then the grid, in one axis or more. */
+static int wanted(const pcv_param *p, const source *f,
+                  size_t out[PCV_MAX_RANK])
 {
+    memcpy(out, p->dim, (size_t)p->rank * sizeof *out);
+    if (f->slice.kind == PCV_SLICE_ROWS)
+        out[0] *= (size_t)f->slice.parts;
+    return p->rank;
+}
+
+static bool same_shape(const pcv_param *p, const source *f)
+{
+    size_t want[PCV_MAX_RANK], a[PCV_MAX_RANK], b[PCV_MAX_RANK];
+    int n = squeeze(f->t->dim, f->t->rank, a);
+    int m = squeeze(want, wanted(p, f, want), b);
+    size_t count = f->t->bytes / pcv_dtype_size(f->t->dtype);
+
+    if (f->slice.kind == PCV_SLICE_TRANSPOSED)
+        return n > 1 && a[0] == p->dim[1] && count == p->count;
+    if (f->slice.kind == PCV_SLICE_COLUMNS)
+        return n == 2 && a[0] == p->dim[0] && a[1] > p->dim[1];
+    return n == m && !memcmp(a, b, (size_t)n * sizeof *a);
+}
+
+static int wrong_shape(const pcv_param *p, const source *f, const char *name)
+{
+    size_t want[PCV_MAX_RANK];
     pcv_buf b = {0};
     int r;
 
-    shape(&b, t->dim, t->rank);
+    shape(&b, f->t->dim, f->t->rank);
     pcv_buf_puts(&b, ", want ");
-    shape(&b, p->dim, p->rank);
+    shape(&b, want, wanted(p, f, want));
+    if (f->slice.kind == PCV_SLICE_COLUMNS)
+        pcv_buf_puts(&b, " and more columns");
     r = pcv_fail(EX_DATAERR, "%s: tensor %s is %s as config.json has it", name,
-                 t->name, b.data ? b.data : "");
+                 f->t->name, b.data ? b.data : "");
     pcv_buf_free(&b);
     return r;
 }
 
-/* The values of a tensor, converted. */
-static void convert(const pcv_tensor *t, size_t n, real *out)
+/* n values from element `at` on, converted. */
+static void convert(const pcv_tensor *t, size_t at, size_t n, real *out)
 {
+    const char *from = (const char *)t->data + at * pcv_dtype_size(t->dtype);
+
 #ifdef PCV_DOUBLE
-    pcv_dtype_to_double(t->dtype, t->data, n, out);
+    pcv_dtype_to_double(t->dtype, from, n, out);
 #else
-    pcv_dtype_to_float(t->dtype, t->data, n, out);
+    pcv_dtype_to_float(t->dtype, from, n, out);
 #endif
 }
 
-/* Can the numbers be used where they lie? */
-static bool in_place(const pcv_tensor *t)
+static void convert_all(const pcv_param *p, const source *f, real *out)
 {
-    return t->dtype == PCV_REAL && (uintptr_t)t->data % sizeof(real) == 0;
+    size_t rows = p->dim[0], cols = p->count / rows;
+    size_t all = f->t->bytes / pcv_dtype_size(f->t->dtype) / rows;
+
+    if (f->slice.kind == PCV_SLICE_COLUMNS)
+        for (size_t i = 0; i < rows; i++)
+            convert(f->t, i * all + (f->slice.part ? all - cols : 0), cols,
+                    out + i * cols);
+    else if (f->slice.kind == PCV_SLICE_TRANSPOSED)
+        for (size_t i = 0; i < rows; i++)
+            for (size_t k = 0; k < cols; k++)
+                convert(f->t, k * rows + i, 1, out + i * cols + k);
+    else
+        convert(f->t, (size_t)f->slice.part * p->count, p->count, out);
+}
+
+/* The numbers where they lie, if they can be used there; else NULL. */
+static real *in_place(const pcv_param *p, const source *f)
+{
+    const char *from = f->t->data;
+
+    if (f->t->dtype != PCV_REAL || (uintptr_t)from % sizeof(real) ||
+        f->slice.kind == PCV_SLICE_COLUMNS ||
+        f->slice.kind == PCV_SLICE_TRANSPOSED)
+        return NULL;
+    from += (size_t)f->slice.part * p->count * sizeof(real);
+    return (real *)(uintptr_t)from;     /* never written */
 }
 
 /* ---- what is there, and what is not ---------------------------------- */
@@ -103,11 +159,30 @@ static const char *bare(const char *name)
                                                 : name + sizeof word - 1;
 }
 
-static const pcv_tensor *find(const pcv_tensors *t, const char *name)
+/* The tensor of a published name, its first word there or not. */
+static void find_published(const pcv_tensors *t, const char *name, source *f)
 {
-    const pcv_tensor *found = pcv_tensors_find(t, name);
+    f->t = pcv_tensors_find(t, name);
+    if (!f->t && bare(name))
+        f->t = pcv_tensors_find(t, bare(name));
+}
 
-    return found || !bare(name) ? found : pcv_tensors_find(t, bare(name));
+/* The tensor of a parameter; where there is none, what it should be called. */
+static int find(const pcv_net *n, const pcv_tensors *t, const char *ours,
+                source *f, pcv_buf *name)
+{
+    *f = (source){0};
+    pcv_buf_clear(name);
+    if (n->spec.names == PCV_NAMES_PUBLISHED ||
+        !pcv_name_of(n->spec.names, ours, name, &f->slice))
+        pcv_buf_puts(name, ours);
+    if (name->failed)
+        return pcv_fail(EX_OSERR, "out of memory");
+    if (n->spec.names == PCV_NAMES_PUBLISHED)
+        find_published(t, name->data, f);
+    else
+        f->t = pcv_tensors_find(t, name->data);
+    return 0;
 }
 
 /* Counts batches of a norm in training, which a model does not read. */
@@ -118,27 +193,44 @@ static bool is_counter(const char *name)
     return dot && !strcmp(dot, ".num_batches_tracked");
 }
 
-static bool is_known(const pcv_net *n, const char *name)
+static bool is_used(const source *f, int count, const pcv_tensor *t)
 {
-    for (int i = 0; i < n->params.count; i++) {
-        const char *own = n->params.param[i]->name;
-
-        if (!strcmp(own, name) || (bare(own) && !strcmp(bare(own), name)))
+    for (int i = 0; i < count; i++)
+        if (f[i].t == t)
             return true;
-    }
-    return is_counter(name);
+    return false;
+}
+
+/* Does the tensor repeat one that is used, as state dicts do with weights that
+ * are shared?  Not if they differ: then the config says wrongly that they are
+ * shared. */
+static bool is_repeated(const pcv_net *n, const pcv_tensors *t,
+                        const pcv_tensor *x, const source *found)
+{
+    pcv_buf name = {0};
+    const pcv_tensor *first = NULL;
+
+    if (pcv_name_repeats(n->spec.names, x->name, &name) && !name.failed)
+        first = pcv_tensors_find(t, name.data);
+    pcv_buf_free(&name);
+    return first && is_used(found, n->params.count, first) &&
+           first->bytes == x->bytes && !memcmp(first->data, x->data, x->bytes);
 }
 
 static int check_extra(const pcv_net *n, const pcv_tensors *t,
-                       const char *name)
+                       const source *found, const char *name)
 {
     pcv_buf extra = {0};
     size_t count = 0;
     int r = 0;
 
-    for (size_t i = 0; i < t->count; i++)
-        if (!is_known(n, t->tensor[i].name))
-            note(&extra, &count, t->tensor[i].name);
+    for (size_t i = 0; i < t->count; i++) {
+        const pcv_tensor *x = &t->tensor[i];
+
+        if (!is_used(found, n->params.count, x) && !is_counter(x->name) &&
+            !is_repeated(n, t, x, found))
+            note(&extra, &count, x->name);
+    }
     if (count)
         r = report(name, "that this model does not have", &extra, count);
     pcv_buf_free(&extra);
@@ -148,70 +240,68 @@ static int check_extra(const pcv_net *n, const pcv_tensors *t,
 /* The tensor of every parameter, all of the right shape; found is the
  * caller's, one for each. */
 static int match(const pcv_net *n, const pcv_tensors *t, const char *name,
-                 const pcv_tensor **found)
+                 source *found)
 {
-    pcv_buf missing = {0};
+    pcv_buf missing = {0}, theirs = {0};
     size_t count = 0;
     int r = 0;
 
     for (int i = 0; r == 0 && i < n->params.count; i++) {
         const pcv_param *p = n->params.param[i];
 
-        found[i] = find(t, p->name);
-        if (!found[i])
-            note(&missing, &count, p->name);
-        else if (!same_shape(p, found[i]))
-            r = wrong_shape(p, found[i], name);
+        r = find(n, t, p->name, &found[i], &theirs);
+        if (r == 0 && !found[i].t)
+            note(&missing, &count, theirs.data);
+        else if (r == 0 && !same_shape(p, &found[i]))
+            r = wrong_shape(p, &found[i], name);
     }
     if (r == 0 && count)
         r = report(name, "missing", &missing, count);
     pcv_buf_free(&missing);
-    return r < 0 ? r : check_extra(n, t, name);
+    pcv_buf_free(&theirs);
+    return r < 0 ? r : check_extra(n, t, found, name);
 }
 
 /* ---- filling --------------------------------------------------------- */
 
 int pcv_net_fill(pcv_net *n, const pcv_tensors *t, const char *name)
 {
-    const pcv_tensor **found = pcv_alloc((size_t)n->params.count,
-                                         sizeof *found);
+    source *found = pcv_alloc((size_t)n->params.count, sizeof *found);
     int r = found ? match(n, t, name, found) : -1;
 
     for (int i = 0; r == 0 && i < n->params.count; i++)
-        convert(found[i], n->params.param[i]->count, n->params.param[i]->w);
+        convert_all(n->params.param[i], &found[i], n->params.param[i]->w);
     pcv_free(found);
     return r;
 }
 
 /* The weights of n->file: where they lie, or converted in one slab. */
-static int place(pcv_net *n, const pcv_tensor *const *found)
+static int place(pcv_net *n, const source *found)
 {
     pcv_params *p = &n->params;
     size_t need = 0;
     real *at;
 
     for (int i = 0; i < p->count; i++)
-        need += in_place(found[i]) ? 0 : p->param[i]->count;
+        need += in_place(p->param[i], &found[i]) ? 0 : p->param[i]->count;
     if (!(p->w = at = pcv_alloc(need, sizeof *p->w)))
         return -1;
     for (int i = 0; i < p->count; i++) {
         pcv_param *q = p->param[i];
 
-        if (in_place(found[i])) {
-            q->w = (real *)(uintptr_t)found[i]->data;   /* never written */
+        q->w = in_place(q, &found[i]);
+        if (q->w)
             continue;
-        }
         q->w = at;
         at += q->count;
-        convert(found[i], q->count, q->w);
+        convert_all(q, &found[i], q->w);
     }
     return 0;
 }
 
 static int fill_from(pcv_net *n, const char *path)
 {
-    const pcv_tensor **found = pcv_alloc((size_t)n->params.count,
-                                         sizeof *found);
+    source *found = pcv_alloc((size_t)n->params.count, sizeof *found);
     int r = -1;
 
     if (found && pcv_tensors_open(&n->file, path) == 0) {

@@ -62,7 +62,8 @@ enum pcv_task {
     PCV_CLASSIFY,               /* a class */
     PCV_RECONSTRUCT,            /* the input again */
     PCV_FILL,                   /* a byte for every place of a text */
-    PCV_MOTION                  /* how every pixel moves: pixels / 20 */
+    PCV_MOTION,                 /* how every pixel moves: pixels / 20 */
+    PCV_VALUES                  /* numbers for every query */
 };
 enum pcv_decoder {
     PCV_DECODE_QUERY,           /* learned queries */
@@ -111,12 +112,19 @@ struct pcv_spec {
     int decoder;                /* enum pcv_decoder */
     int decoder_heads, decoder_residual;
     int decoder_qk, decoder_v;  /* 0: latent channels */
-    int decoder_mlp;
+    int decoder_mlp, decoder_widening;
     int queries, query_channels;    /* learned; 0 channels: the latents' */
     int query_bands;            /* grid decoder: bands of the output queries */
     int by_index;               /* grid decoder: x = -1 + 2 i / n */
     int tied;                   /* outputs through the embedding */
     int head_norm;              /* mean decoder: a norm before the head */
+    int head_hidden;            /* and a layer */
+    int log_softmax;            /* outputs are logarithms of probabilities */
+    int unpadded;               /* bytes: id 0 is one like the others */
+    int self_context;           /* layers read the latents through a norm of
+                                   its own */
+    int extra_key, out_twice, outer;        /* pcv_block_shape */
+    int names;                  /* enum pcv_names */
     double divide;              /* outputs are divided by it */
     int padding, query_padding; /* parts: least padding of rows, of queries */
     int shared;                 /* parts: width before the part's own head */
@@ -157,6 +165,27 @@ void pcv_spec_write(const pcv_spec *s, pcv_buf *b);
 int pcv_spec_parse_top(pcv_spec *s, const pcv_json *top, const char *name);
 int pcv_spec_parse_labels(pcv_spec *s, const pcv_json *top, const char *name);
 const pcv_row *pcv_spec_row(int i);     /* the whole table; NULL past its end */
+
+/* ---- names.c: what others call the same tensors ---------------------- */
+
+enum pcv_names { PCV_NAMES_PUBLISHED, PCV_NAMES_LUCIDRAINS,
+                 PCV_NAMES_LUCIDRAINS_IO, PCV_NAMES_LUCIDRAINS_LM,
+                 PCV_NAMES_KRASSERM, PCV_NAMES_LOUISLVA };
+
+/* Which part of the other tensor a parameter is. */
+typedef struct {
+    enum { PCV_SLICE_ALL, PCV_SLICE_ROWS, PCV_SLICE_COLUMNS,
+           PCV_SLICE_TRANSPOSED } kind;
+    int part, parts;            /* rows: of equal ones; columns: 0 the first
+                                   ones, 1 the last */
+} pcv_slice;
+
+/* The name of parameter `ours` in that dialect; false: it has none. */
+bool pcv_name_of(int names, const char *ours, pcv_buf *theirs,
+                 pcv_slice *slice);
+/* Where weights are shared a state dict repeats them: the name that tensor
+ * `theirs` repeats; false: it is none of these. */
+bool pcv_name_repeats(int names, const char *theirs, pcv_buf *first);
 
 /* ---- classes.c: the published architectures -------------------------- */
 
@@ -199,6 +228,7 @@ typedef struct {
     int uses;
     pcv_block decoder;          /* unless the decoder is `mean` */
     pcv_norm head_norm;         /* mean, and asked for */
+    pcv_linear head_hidden;     /* the same */
     pcv_linear shared;          /* parts: to the width of their heads */
     pcv_reply answer[PCV_MOST_PARTS];
     int answers;
@@ -259,7 +289,8 @@ typedef struct {
     bool prepared;              /* keys and values of the latents are there */
     real *out, *dout;           /* B*asked x outputs */
     pcv_block_record decoded;
-    pcv_row_tokens latents;
+    pcv_row_tokens latents;     /* as the decoder reads them, .. */
+    pcv_row_tokens own;         /* .. and a layer with a norm for that */
 } pcv_session;
 
 void pcv_session_open(pcv_session *s, const pcv_net *net, bool train,

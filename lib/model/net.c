@@ -78,7 +78,10 @@ static pcv_block_shape cross_shape(const pcv_net *n)
     pcv_block_shape b = { .d = s->d, .kv = n->stem.c, .qk = qk,
                           .v = s->v ? s->v : qk, .heads = s->cross_heads,
                           .widening = s->cross_widening, .act = s->act,
-                          .residual = s->residual, .no_bias = !s->qkv_bias };
+                          .residual = s->residual && !s->outer,
+                          .no_bias = !s->qkv_bias, .outer = s->outer,
+                          .out_twice = s->out_twice,
+                          .extra_key = s->extra_key };
 
     return b;
 }
@@ -88,9 +91,12 @@ static pcv_block_shape self_shape(const pcv_net *n)
     const pcv_spec *s = &n->spec;
     int qk = s->self_qk ? s->self_qk : s->qk ? s->qk : s->d;
     int v = s->self_v ? s->self_v : s->v ? s->v : qk;
-    pcv_block_shape b = { .d = s->d, .qk = qk, .v = v, .heads = s->self_heads,
+    pcv_block_shape b = { .d = s->d, .kv = s->self_context ? s->d : 0,
+                          .qk = qk, .v = v, .heads = s->self_heads,
                           .widening = s->self_widening, .act = s->act,
-                          .residual = true, .no_bias = !s->qkv_bias };
+                          .residual = !s->outer, .no_bias = !s->qkv_bias,
+                          .outer = s->outer, .out_twice = s->out_twice,
+                          .extra_key = s->extra_key };
 
     return b;
 }
@@ -103,7 +109,8 @@ static pcv_block_shape decoder_shape(const pcv_net *n)
     int qk = s->decoder_qk ? s->decoder_qk : s->wide_from_query ? e : s->d;
     pcv_block_shape b = { .d = e, .kv = s->d, .qk = qk,
                           .v = s->decoder_v ? s->decoder_v : qk,
-                          .heads = s->decoder_heads, .widening = 1,
+                          .heads = s->decoder_heads,
+                          .widening = s->decoder_widening,
                           .act = s->act, .residual = s->decoder_residual,
                           .no_mlp = !s->decoder_mlp,
                           .no_bias = !s->qkv_bias };
@@ -198,7 +205,8 @@ static pcv_stem_spec stem_spec(const pcv_spec *s)
                         .bands = s->bands, .pos_channels = s->pos_channels,
                         .pos_project = s->pos_project, .pos_add = s->pos_add,
                         .project = s->project, .vocab = s->vocab,
-                        .embed = s->embed, .masked = s->masked };
+                        .embed = s->embed, .unpadded = s->unpadded,
+                        .masked = s->masked };
 
     memcpy(t.max_res, s->max_res, sizeof t.max_res);
     stem_size(s, t.size);
@@ -354,6 +362,9 @@ static void mean_decoder(pcv_net *n)
     a->n = 1;
     if (s->head_norm)
         pcv_norm_init(&n->head_norm, &n->params, "head_norm", s->d);
+    if (s->head_hidden)
+        pcv_linear_init(&n->head_hidden, &n->params, "head_hidden", s->d, s->d,
+                        true, 1 / sqrt((double)s->d));
     pcv_linear_init(&a->head, &n->params, "head", s->d, a->outputs, true, 0);
 }
 

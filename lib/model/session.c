@@ -8,6 +8,7 @@
  * arrays. */
 #include "model.h"
 
+#include <math.h>
 #include <string.h>
 
 static size_t latent_size(const pcv_session *s)
@@ -34,9 +35,17 @@ static bool has_mean(const pcv_session *s)
     return s->net->spec.decoder == PCV_DECODE_MEAN;
 }
 
+/* A layer with a norm of its own for what it reads attends to the latents as
+ * if they were an input. */
 static const pcv_tokens *tokens_of(const pcv_session *s, const pcv_use *u)
 {
-    return u->input ? &s->batch.tokens : NULL;
+    return u->input ? &s->batch.tokens
+           : u->block->cross ? &s->own.tokens : NULL;
+}
+
+static int form_for(const pcv_session *s, const pcv_use *u)
+{
+    return u->input ? s->uses_form : PCV_FORM_PLAIN;
 }
 
 void pcv_session_open(pcv_session *s, const pcv_net *net, bool train,
@@ -103,7 +112,7 @@ static void encoder_layout(pcv_session *s, pcv_arena *a)
         if (!keeps(s))
             a->used = start;
         pcv_block_layout(u->block, tokens_of(s, u), s->items, n->spec.latents,
-                         s->uses_form, a, &rec);
+                         form_for(s, u), a, &rec);
         s->record[i] = rec;
         most = a->used > most ? a->used : most;
     }
@@ -139,7 +148,8 @@ static size_t scratch_need(const pcv_session *s)
     for (int i = 0; i < n->uses; i++) {
         size_t b = pcv_block_scratch(n->use[i].block,
                                      tokens_of(s, &n->use[i]), s->items,
-                                     n->spec.latents, s->uses_form, s->train);
+                                     n->spec.latents,
+                                     form_for(s, &n->use[i]), s->train);
 
         most = b > most ? b : most;
     }
@@ -175,6 +185,7 @@ static int plan(pcv_session *s, int items)
         goto fail;
     s->uses_form = form_of(s);
     pcv_rows_bind(&s->latents, NULL, NULL, items, n->spec.latents, n->spec.d);
+    pcv_rows_bind(&s->own, NULL, NULL, items, n->spec.latents, n->spec.d);
     layout(s, &count);
     if (pcv_arena_open(&s->arena, count.peak) < 0 ||
         pcv_arena_open(&s->scratch, scratch_need(s)) < 0)
@@ -228,9 +239,10 @@ static void use_forward(pcv_session *s, const pcv_pass *pass, int i, real *y)
 {
     const pcv_use *u = &s->net->use[i];
 
+    s->own.rows = s->x[i];
     pcv_block_forward(u->block, tokens_of(s, u), s->items,
-                      s->net->spec.latents, s->uses_form, pass, i, s->x[i], y,
-                      &s->record[i], &s->scratch);
+                      s->net->spec.latents, form_for(s, u), pass, i, s->x[i],
+                      y, &s->record[i], &s->scratch);
 }
 
 const real *pcv_session_encode(pcv_session *s, const pcv_pass *pass)
@@ -307,6 +319,24 @@ static void mean_answer(pcv_session *s)
     else
         memcpy(s->answer, s->pooled, (size_t)s->items * (size_t)n->spec.d *
                                          sizeof *s->answer);
+    if (!n->head_hidden.w)
+        return;
+    memcpy(s->ask, s->answer, (size_t)s->items * (size_t)n->spec.d *
+                                  sizeof *s->ask);
+    pcv_linear_forward(&n->head_hidden, s->ask, s->items, s->answer);
+}
+
+/* x = log softmax(x), rows of k. */
+static void log_softmax(real *x, int rows, int k)
+{
+    for (int i = 0; i < rows; i++, x += k) {
+        double top = (double)pcv_rows_get()->max(x, k), sum = 0;
+
+        for (int j = 0; j < k; j++)
+            sum += exp((double)x[j] - top);
+        for (int j = 0; j < k; j++)
+            x[j] = (real)((double)x[j] - top - log(sum));
+    }
 }
 
 const real *pcv_session_decode(pcv_session *s, const pcv_pass *pass, int which,
@@ -329,6 +359,8 @@ const real *pcv_session_decode(pcv_session *s, const pcv_pass *pass, int which,
     if (a->divide < 1 || a->divide > 1)
         for (size_t i = 0; i < (size_t)(s->items * n) * (size_t)a->outputs; i++)
             s->out[i] /= a->divide;
+    if (net->spec.log_softmax)
+        log_softmax(s->out, s->items * n, a->outputs);
     return s->out;
 }
 

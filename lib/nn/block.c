@@ -5,7 +5,12 @@
  *   x1 = drop(out(z)) [+ x]              the un-normalised x, when `residual`
  *   y  = x1 + drop(down(act(up(norm_mlp(x1)))))      or y = x1
  *
- * There is no norm after it (Perceiver IO, appendix E). */
+ * There is no norm after it (Perceiver IO, appendix E).
+ *
+ * An extra key k0 with value v0 joins afterwards, whatever way the others were
+ * read: with L their log-sum-exp and s = q k0 / sqrt(d) its score,
+ *
+ *   L' = log(e^L + e^s)      z' = z e^(L - L') + v0 e^(s - L') */
 #include "nn.h"
 
 #include <math.h>
@@ -34,6 +39,12 @@ static void norm(pcv_norm *l, pcv_params *p, const char *path,
     pcv_buf_free(&b);
 }
 
+static pcv_param *vector(pcv_params *p, const char *path, const char *name,
+                         int n)
+{
+    return pcv_param_add(p, path, name, (size_t)n, 0, 0, 0, false);
+}
+
 void pcv_block_init(pcv_block *b, pcv_params *p, const char *path,
                     const pcv_block_shape *s)
 {
@@ -50,6 +61,7 @@ void pcv_block_init(pcv_block *b, pcv_params *p, const char *path,
     b->cross = s->kv != 0;
     b->residual = s->residual;
     b->no_mlp = s->no_mlp;
+    b->outer = s->outer;
     norm(&b->norm_q, p, path, "attention.self.layernorm1", s->d);
     if (b->cross)
         norm(&b->norm_kv, p, path, "attention.self.layernorm2", kv);
@@ -57,6 +69,12 @@ void pcv_block_init(pcv_block *b, pcv_params *p, const char *path,
     linear(&b->key, p, path, "attention.self.key", kv, s->qk, bias);
     linear(&b->value, p, path, "attention.self.value", kv, s->v, bias);
     linear(&b->out, p, path, "attention.output.dense", s->v, s->d, true);
+    if (s->out_twice)
+        linear(&b->out2, p, path, "attention.output.dense2", s->d, s->d, true);
+    if (s->extra_key) {
+        b->bias_k = vector(p, path, "attention.self.bias_k", s->qk);
+        b->bias_v = vector(p, path, "attention.self.bias_v", s->v);
+    }
     if (s->no_mlp)
         return;
     norm(&b->norm_mlp, p, path, "layernorm", s->d);
@@ -109,6 +127,28 @@ void pcv_block_layout(const pcv_block *b, const pcv_tokens *t, int items,
 
 /* ---- forward --------------------------------------------------------- */
 
+static void join_extra_key(const pcv_block *b, int rows, const real *q,
+                           const real *lse, real *z)
+{
+    const pcv_rows *k = pcv_rows_get();
+    int dh = b->qk / b->heads, dv = b->v / b->heads;
+
+    for (int i = 0; i < rows; i++)
+        for (int h = 0; h < b->heads; h++) {
+            size_t o = (size_t)i * (size_t)b->heads + (size_t)h;
+            double s = (double)k->dot(q + o * (size_t)dh,
+                                      b->bias_k->w + h * dh, dh) /
+                       sqrt((double)dh);
+            double top = s > (double)lse[o] ? s : (double)lse[o];
+            double all = top + log(exp((double)lse[o] - top) + exp(s - top));
+
+            k->scale(z + o * (size_t)dv, dv,
+                     (real)exp((double)lse[o] - all));
+            k->axpy(z + o * (size_t)dv, b->bias_v->w + h * dv, dv,
+                    (real)exp(s - all));
+        }
+}
+
 static void attend(const pcv_block *b, const pcv_tokens *t, int items, int n,
                    int form, pcv_block_record *rec, pcv_arena *scratch)
 {
@@ -119,6 +159,8 @@ static void attend(const pcv_block *b, const pcv_tokens *t, int items, int n,
     pcv_linear_forward(&b->query, rec->a, rows, rec->q);
     if (b->cross) {
         pcv_read_forward(&r, t, n, form, rec->q, rec->z, &rec->read, scratch);
+        if (b->bias_k)
+            join_extra_key(b, rows, rec->q, rec->read.lse, rec->z);
         return;
     }
     pcv_linear_forward(&b->key, rec->a, rows, rec->k);
@@ -184,7 +226,18 @@ static void mlp(const pcv_block *b, int rows, const pcv_pass *pass,
     pcv_act_forward(b->act, rec->h, rows, b->widening * b->d, rec->g);
     pcv_linear_forward(&b->down, rec->g, rows, y);
     pcv_dropout(pass, layer, y, size);
-    add(y, rec->x1, size);
+    if (!b->outer)
+        add(y, rec->x1, size);
+}
+
+/* From z to x1, before its residual. */
+static void project(const pcv_block *b, int rows, pcv_block_record *rec)
+{
+    bool twice = b->out2.w;
+
+    pcv_linear_forward(&b->out, rec->z, rows, twice ? rec->m : rec->x1);
+    if (twice)
+        pcv_linear_forward(&b->out2, rec->m, rows, rec->x1);
 }
 
 void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
@@ -198,7 +251,7 @@ void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
 
     pcv_norm_forward(&b->norm_q, x, rows, rec->a, rec->a_stats);
     attend(b, t, items, n, form, rec, scratch);
-    pcv_linear_forward(&b->out, rec->z, rows, rec->x1);
+    project(b, rows, rec);
     pcv_dropout(pass, layer, rec->x1, size);
     if (b->residual)
         add(rec->x1, x, size);
@@ -206,6 +259,8 @@ void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
         memcpy(y, rec->x1, size * sizeof *y);
     else
         mlp(b, rows, pass, layer + 1, y, rec);
+    if (b->outer)
+        add(y, x, size);
 }
 
 /* ---- backward -------------------------------------------------------- */

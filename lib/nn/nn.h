@@ -271,6 +271,9 @@ typedef struct {
     int d, qk, v, heads, widening, act;
     bool cross, residual;       /* residual: the query's own rows are added */
     bool no_mlp;                /* y = x1 */
+    bool outer;                 /* one residual, around everything */
+    pcv_linear out2;            /* a second projection, when used */
+    pcv_param *bias_k, *bias_v; /* one more key and its value, or NULL */
     pcv_norm norm_q, norm_kv, norm_mlp;     /* norm_kv: cross only */
     pcv_linear query, key, value, out, up, down;
 } pcv_block;
@@ -283,6 +286,10 @@ typedef struct {
     bool residual;
     bool no_mlp;                /* nothing after the attention */
     bool no_bias;               /* of queries, keys and values */
+    /* what one trained model on MNIST has; inference only */
+    bool outer;                 /* y = x + MLP(attended): no other residual */
+    bool out_twice;             /* two layers behind the attention */
+    bool extra_key;             /* a learned key and value beside the others */
 } pcv_block_shape;
 
 /* The layer names of section 4.3: PATH.attention.self.query.weight, ... */

@@ -64,6 +64,7 @@ static int fill(pcv_batch *b, int item, const pcv_array *x)
     const int32_t *in = x->data;
     int n = (int)x->dim[0], vocab = b->stem->spec.vocab;
     size_t o = (size_t)item * (size_t)b->tokens.n;
+    bool unpadded = b->stem->spec.unpadded;
     int kept = 0;
 
     for (int j = 0; j < b->tokens.n; j++) {
@@ -73,7 +74,7 @@ static int fill(pcv_batch *b, int item, const pcv_array *x)
             return pcv_fail(EX_DATAERR, "id %d at %d, want 0 to %d", id, j,
                             vocab - 1);
         b->ids[o + (size_t)j] = id;
-        kept += b->mask[o + (size_t)j] = id != 0;
+        kept += b->mask[o + (size_t)j] = j < n && (id != 0 || unpadded);
     }
     if (!kept)
         return pcv_fail(EX_DATAERR, "an empty text");
