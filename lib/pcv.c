@@ -187,6 +187,19 @@ char *pcv_model_setting(const pcv_model *m, const char *name)
     return b.data;
 }
 
+char *pcv_answer_setting(const pcv_model *m, size_t i, const char *name)
+{
+    pcv_buf b = {0};
+
+    pcv_spec_get(pcv_spec_part(&m->net.spec, (int)i), name, &b);
+    return b.data;
+}
+
+const char *pcv_model_class(const pcv_model *m)
+{
+    return m->net.spec.origin ? m->net.spec.origin : "PcvPerceiver";
+}
+
 /* ---- arrays ---------------------------------------------------------- */
 
 pcv_values *pcv_values_new(int rank, const size_t *dim)

@@ -97,6 +97,10 @@ size_t pcv_model_latent_channels(const pcv_model *m);   /* D */
 /* A setting of the model's config by its pcv-train name ("modality", "bands",
  * ..) as text, freed with free(); NULL: no such setting. */
 char *pcv_model_setting(const pcv_model *m, const char *name);
+/* The published class that config.json names, or "PcvPerceiver". */
+const char *pcv_model_class(const pcv_model *m);
+/* The same of what concerns answer i alone: input and queries of a part. */
+char *pcv_answer_setting(const pcv_model *m, size_t i, const char *name);
 
 /* ---- arrays ---------------------------------------------------------- */
 

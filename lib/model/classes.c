@@ -391,6 +391,7 @@ static int fill_class(pcv_spec *s, int i, const source *f)
         if (row->name && (!p || apply(p, f, row->settings) < 0))
             return in_file(f->name);
     }
+    s->origin = classes[i].name;
     return pcv_spec_parse_labels(s, f->config, f->name);
 }
 

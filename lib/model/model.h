@@ -125,6 +125,7 @@ struct pcv_spec {
                                    its own */
     int extra_key, out_twice, outer;        /* pcv_block_shape */
     int names;                  /* enum pcv_names */
+    const char *origin;         /* the published class, or NULL: ours */
     double divide;              /* outputs are divided by it */
     int padding, query_padding; /* parts: least padding of rows, of queries */
     int shared;                 /* parts: width before the part's own head */
