@@ -471,6 +471,11 @@ static int class_of(const pcv_spec *s)
     return -1;
 }
 
+bool pcv_class_holds(const pcv_spec *s)
+{
+    return class_of(s) >= 0;
+}
+
 void pcv_class_write(const pcv_spec *s, pcv_buf *b)
 {
     int i = class_of(s);
@@ -480,100 +485,4 @@ void pcv_class_write(const pcv_spec *s, pcv_buf *b)
                    i < 0 ? "PcvPerceiver" : classes[i].name);
     if (i >= 0 && strstr(classes[i].settings, "@image_size"))
         pcv_buf_printf(b, "  \"image_size\": %d,\n", s->prep.height);
-}
-
-/* ---- preprocessor_config.json ---------------------------------------- */
-
-static bool truth(const pcv_json *config, const char *key)
-{
-    const pcv_json *v = pcv_json_get(config, key);
-
-    return !v || pcv_json_kind(v) == PCV_JNULL || pcv_json_bool(v);
-}
-
-/* "size" as a number, or as {"height": .., "width": ..}. */
-static void size_of(const pcv_json *v, int *height, int *width)
-{
-    const pcv_json *h = pcv_json_get(v, "height");
-    const pcv_json *w = pcv_json_get(v, "width");
-    bool both = pcv_json_kind(v) == PCV_JOBJECT;
-    int64_t a = pcv_json_int(both ? h : v), b = pcv_json_int(both ? w : v);
-
-    if (!v)
-        return;
-    *height = a > 0 && a < 65536 ? (int)a : -1;
-    *width = b > 0 && b < 65536 ? (int)b : -1;
-}
-
-static int bad(const char *name, const char *key, const char *want)
-{
-    return pcv_fail(EX_DATAERR, "%s: \"%s\" has a value that is not supported "
-                    "(want %s)", name, key, want);
-}
-
-static int read_sizes(pcv_prep *prep, const pcv_json *config, const char *name)
-{
-    int crop_h = 256, crop_w = 256;
-
-    size_of(pcv_json_get(config, "size"), &prep->height, &prep->width);
-    size_of(pcv_json_get(config, "crop_size"), &crop_h, &crop_w);
-    if (prep->height < 1 || prep->width < 1)
-        return bad(name, "size", "a number of pixels, or height and width");
-    if (crop_h < 1 || crop_h * prep->width != crop_w * prep->height)
-        return bad(name, "crop_size", "a multiple of size");
-    prep->crop = (double)prep->height / crop_h;
-    prep->fit = truth(config, "do_center_crop") ? PCV_CROP : PCV_STRETCH;
-    if (prep->crop > 1)
-        return bad(name, "crop_size", "at least size");
-    if (!truth(config, "do_resize")) {
-        if (prep->fit == PCV_CROP)
-            return bad(name, "do_resize", "true with do_center_crop");
-        prep->fit = PCV_KEEP;
-    }
-    return 0;
-}
-
-static int read_list(double out[4], const pcv_json *v, const char *name,
-                     const char *key)
-{
-    size_t n = pcv_json_count(v);
-
-    if (!v)
-        return 0;
-    if (pcv_json_kind(v) != PCV_JARRAY || n < 1 || n > 4)
-        return bad(name, key, "a number per colour");
-    for (size_t i = 0; i < 4; i++)
-        out[i] = pcv_json_real(pcv_json_at(v, i < n ? i : n - 1));
-    for (size_t i = 0; i < 4; i++)
-        if (!isfinite(out[i]))
-            return bad(name, key, "finite numbers");
-    return 0;
-}
-
-int pcv_class_preprocess(pcv_prep *prep, const pcv_json *config,
-                         const char *name)
-{
-    const pcv_json *resample = pcv_json_get(config, "resample");
-    const pcv_json *scale = pcv_json_get(config, "rescale_factor");
-
-    if (prep->modality != PCV_IMAGE)
-        return 0;
-    if (resample && pcv_json_int(resample) != 3)
-        return bad(name, "resample", "3, bicubic");
-    if (!truth(config, "do_rescale") ||
-        (scale && fabs(pcv_json_real(scale) - 1 / 255.0) > 1e-9))
-        return bad(name, "rescale_factor", "1/255, with do_rescale");
-    if (read_sizes(prep, config, name) < 0)
-        return -1;
-    if (!truth(config, "do_normalize")) {
-        for (int i = 0; i < 4; i++) {
-            prep->mean[i] = 0;
-            prep->std[i] = 1;
-        }
-        return 0;
-    }
-    return read_list(prep->mean, pcv_json_get(config, "image_mean"), name,
-                     "image_mean") < 0 ||
-           read_list(prep->std, pcv_json_get(config, "image_std"), name,
-                     "image_std") < 0 ? -1 : 0;
 }

@@ -437,24 +437,43 @@ int pcv_net_tensors(const pcv_net *n, pcv_tensor_out **out)
     return p->count;
 }
 
-int pcv_net_save(const pcv_net *n, const char *dir)
+static int save_weights(const pcv_net *n, const char *dir)
 {
     static const char *const key[] = { "format" }, *const value[] = { "pt" };
-    char *config = join(dir, "config.json");
-    char *weights = join(dir, "model.safetensors");
+    char *path = join(dir, "model.safetensors");
     pcv_tensor_out *t = NULL;
-    pcv_buf text = {0};
     int r = -1, count = pcv_net_tensors(n, &t);
 
-    pcv_spec_write(&n->spec, &text);
-    if (text.failed)
-        pcv_fail(EX_OSERR, "out of memory");
-    else if (config && weights && count >= 0 &&
-             pcv_tensors_save(weights, t, (size_t)count, key, value, 1) == 0)
-        r = pcv_save_file(config, text.data, text.len);
-    pcv_buf_free(&text);
+    if (path && count >= 0)
+        r = pcv_tensors_save(path, t, (size_t)count, key, value, 1);
     pcv_free(t);
-    pcv_free(config);
-    pcv_free(weights);
+    pcv_free(path);
     return r;
+}
+
+/* Text that write makes of the model into DIR/FILE; no text, no file. */
+static int save_text(const pcv_net *n, const char *dir, const char *file,
+                     void (*write)(const pcv_spec *s, pcv_buf *b))
+{
+    char *path = join(dir, file);
+    pcv_buf text = {0};
+    int r = path ? 0 : -1;
+
+    write(&n->spec, &text);
+    if (text.failed)
+        r = pcv_fail(EX_OSERR, "out of memory");
+    if (r == 0 && text.len)
+        r = pcv_save_file(path, text.data, text.len);
+    pcv_buf_free(&text);
+    pcv_free(path);
+    return r;
+}
+
+int pcv_net_save(const pcv_net *n, const char *dir)
+{
+    if (save_weights(n, dir) < 0 ||
+        save_text(n, dir, "preprocessor_config.json",
+                  pcv_class_write_preprocess) < 0)
+        return -1;
+    return save_text(n, dir, "config.json", pcv_spec_write);
 }

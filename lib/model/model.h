@@ -196,6 +196,14 @@ int pcv_class_parse(pcv_spec *s, const pcv_json *config, const char *name);
 /* The keys that tell Hugging Face which of its classes can hold the model
  * ("PcvPerceiver": none), for config.json. */
 void pcv_class_write(const pcv_spec *s, pcv_buf *b);
+/* Is there a class that can? */
+bool pcv_class_holds(const pcv_spec *s);
+
+/* ---- preprocess.c ---------------------------------------------------- */
+
+/* preprocessor_config.json of a model that a class for pictures can hold; of
+ * any other nothing. */
+void pcv_class_write_preprocess(const pcv_spec *s, pcv_buf *b);
 /* What preprocessor_config.json says about pictures: 0 or -1. */
 int pcv_class_preprocess(pcv_prep *prep, const pcv_json *config,
                          const char *name);

@@ -196,6 +196,10 @@ static int init_layers(pcv_stem *s, pcv_params *p, int c)
     if (spec->project)
         pcv_linear_init(&s->content, p, PATH ".convnet_1x1", c, spec->project,
                         true, 1 / sqrt((double)c));
+    if (spec->project && !p->failed) {      /* as a file has a convolution */
+        s->content.w->rank = 4;
+        s->content.w->dim[2] = s->content.w->dim[3] = 1;
+    }
     s->table = pcv_param_add(p, PATH ".position_embeddings",
                              "position_embeddings", (size_t)elements(spec),
                              (size_t)pc, 0, (real)0.02, true);

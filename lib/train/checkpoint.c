@@ -41,8 +41,7 @@ static int rows_of(const pcv_net *n, const pcv_moments *o, pcv_tensor_out *t)
             t->name = name.data;
             t->dtype = PCV_REAL;
             t->rank = q->rank;
-            t->dim[0] = q->dim[0];
-            t->dim[1] = q->dim[1];
+            memcpy(t->dim, q->dim, sizeof q->dim);
             t->data = slab(n, o, k) + (q->w - p->w);
             if (name.failed)
                 return pcv_fail(EX_OSERR, "out of memory");
