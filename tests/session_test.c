@@ -39,6 +39,17 @@ static const model_case cases[] = {
       "position-channels=3", {0}, 0, 0.2 },
     { "learned, projected", IO PICTURE "position=learned project-content=4 "
       "position-channels=3 project-positions=yes", {0}, 0, 0.2 },
+    { "learned, added", IO PICTURE "position=learned project-content=3 "
+      "position-channels=2 project-positions=yes add-positions=yes",
+      {0}, 0, 0.2 },
+    { "GEGLU, no biases, no MLP in the decoder", IO PICTURE "qkv-bias=no "
+      "activation=geglu self-widening=2 decoder-mlp=no", {0}, 0, 0.2 },
+    { "a norm before the head", MEAN PICTURE "head-norm=yes "
+      "position-order=axes activation=silu", {0}, 0, 0.2 },
+    { "widths of layers and decoder", IO PICTURE "self-qk-channels=6 "
+      "self-v-channels=2 decoder-qk-channels=3 decoder-v-channels=5 "
+      "attention-shape=q decoder-widening=2 activation=quick_gelu",
+      {0}, 0, 0.2 },
     { "sound", IO "modality=sound samples=18 patch=4 max-resolution=7",
       { 18, 18, 18 }, 0, 0.2 },
     { "sound, learned", IO "modality=sound samples=18 patch=4 "

@@ -119,7 +119,7 @@ static void learn_piece(const pcv_batch *b, int item, int at, int n,
         learn(&s->position, table_of(b) + (size_t)at * (size_t)pc, dout + w, n,
               ld);
         if (dt)
-            pcv_gemm(false, false, n, pc, pc, 1, dout + w, ld,
+            pcv_gemm(false, false, n, pc, s->position.out, 1, dout + w, ld,
                      s->position.w->w, pc, 1, dt, pc);
     } else if (dt) {
         for (int j = 0; j < n; j++)
