@@ -57,10 +57,12 @@ int pcv_threads_set(int n);
 
 typedef struct pcv_model pcv_model;
 
-/* Opens a directory (config.json + model.safetensors).  A name without '/'
- * that is no directory is looked for in $PCV_MODEL_PATH (colon-separated),
- * the user's and the system's data directories; the message lists every
- * place tried.  NULL name: the default model.  The caller closes it. */
+/* Opens a directory: config.json of ours or of Hugging Face's with its weights
+ * (model.safetensors, pytorch_model.bin, shards by an index, model.npz).  NAME
+ * and OWNER/NAME that are no directory are looked for in $PCV_MODEL_PATH
+ * (colon-separated), the user's and the system's data directories, OWNER/NAME
+ * also where Hugging Face's tools keep what they download; the message lists
+ * every place tried.  NULL name: the default model.  The caller closes it. */
 pcv_model *pcv_model_open(const char *name);
 void pcv_model_close(pcv_model *m);     /* NULL ok */
 /* Where a directory of that name would be looked for, one a line; freed with

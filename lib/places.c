@@ -1,9 +1,10 @@
-/* places.c - where a model is looked for: the path itself; for a plain name
- * $PCV_MODEL_PATH, the user's data directory, share/pcv beside the program's
- * own bin, and the system's.  This is the one file of the facade that reads
- * the environment. */
+/* places.c - where a model is looked for: the path itself; for NAME and
+ * OWNER/NAME $PCV_MODEL_PATH, the user's data directory, share/pcv beside the
+ * program's own bin, the system's, and what Hugging Face's tools have
+ * downloaded.  This is the one file of the facade that reads the environment. */
 #include "places.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -67,6 +68,54 @@ static bool try_program(const char *name, visit *v, void *arg)
     return try_dir(exe, strlen(exe), "/share/pcv", name, v, arg);
 }
 
+/* HUB/models--OWNER--NAME/snapshots/COMMIT, the commit that refs/main names. */
+static bool try_snapshot(const char *hub, size_t n, const char *tail,
+                         const char *name, visit *v, void *arg)
+{
+    pcv_buf b = {0}, ref = {0};
+    pcv_file f = {0};
+    bool found = false;
+
+    pcv_buf_add(&b, hub, n);
+    pcv_buf_printf(&b, "%s/models--", tail);
+    for (; *name; name++)
+        pcv_buf_add(&b, *name == '/' ? "--" : name, *name == '/' ? 2 : 1);
+    if (!b.failed)
+        pcv_buf_printf(&ref, "%s/refs/main", b.data);
+    if (!ref.failed && pcv_file_open(&f, ref.data, 256) == 0) {
+        pcv_buf_puts(&b, "/snapshots/");
+        for (size_t i = 0; i < f.size && isxdigit(f.data[i]); i++)
+            pcv_buf_add(&b, &f.data[i], 1);
+        pcv_file_close(&f);
+    } else {
+        pcv_error_clear();
+        pcv_buf_puts(&b, "/snapshots/*");
+    }
+    found = !b.failed && v(arg, b.data);
+    pcv_buf_free(&b);
+    pcv_buf_free(&ref);
+    return found;
+}
+
+static bool try_cache(const char *name, visit *v, void *arg)
+{
+    const char *own = getenv("HF_HOME"), *home = getenv("HOME");
+
+    if (own && *own)
+        return try_snapshot(own, strlen(own), "/hub", name, v, arg);
+    return home && try_snapshot(home, strlen(home),
+                                "/.cache/huggingface/hub", name, v, arg);
+}
+
+/* NAME, or OWNER/NAME: what is not a path that was meant as one. */
+static bool is_name(const char *name)
+{
+    const char *slash = strchr(name, '/');
+
+    return *name != '.' && (!slash || (slash != name && slash[1] &&
+                                       !strchr(slash + 1, '/')));
+}
+
 static bool each_place(const char *name, visit *v, void *arg)
 {
     static const char *const system[] = { PCV_DATADIR, "/usr/local/share/pcv",
@@ -74,7 +123,7 @@ static bool each_place(const char *name, visit *v, void *arg)
 
     if (v(arg, name))
         return true;
-    if (strchr(name, '/'))
+    if (!is_name(name))
         return false;
     if (try_path_list(getenv("PCV_MODEL_PATH"), name, v, arg) ||
         try_home(name, v, arg) || try_program(name, v, arg))
@@ -83,7 +132,7 @@ static bool each_place(const char *name, visit *v, void *arg)
         if ((i == 0 || strcmp(system[i], system[0])) &&
             try_dir(system[i], strlen(system[i]), "", name, v, arg))
             return true;
-    return false;
+    return strchr(name, '/') && try_cache(name, v, arg);
 }
 
 /* ---- what is done at each place -------------------------------------- */
