@@ -1,7 +1,7 @@
 /* places.c - where a model is looked for: the path itself; for NAME and
  * OWNER/NAME $PCV_MODEL_PATH, the user's data directory, share/pcv beside the
  * program's own bin, the system's, and what Hugging Face's tools have
- * downloaded.  This is the one file of the facade that reads the environment. */
+ * downloaded.  The one file of the facade that reads the environment. */
 #include "places.h"
 
 #include <ctype.h>

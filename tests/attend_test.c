@@ -268,6 +268,13 @@ static const help_shape edges[] = {
       { { 1, { 1500 }, { 7 }, 3, false },
         { 2, { 31, 33 }, { 3, 5 }, 0, true },
         { 3, { 2, 3, 50 }, { 1, 2, 3 }, 5, false } } },
+    /* wide rows without a mask: sweeps */
+    { 2, 1, HELP_ALL, true, 1, { { 2, { 25, 100 }, { 3, 3 }, 3, true } } },
+    { 1, 1, HELP_ALL, false, 0, { { 2, { 3, 1029 }, { 3, 3 }, 1, true } } },
+    { 2, 3, HELP_ALL, true, 2,
+      { { 1, { 1500 }, { 7 }, 3, false },
+        { 2, { 31, 33 }, { 3, 5 }, 3, true },
+        { 3, { 2, 3, 65 }, { 1, 2, 3 }, 1, false } } },
 };
 
 /* ---- the three forms agree ------------------------------------------- */
@@ -467,6 +474,32 @@ static void test_alone(void **state)
     }
 }
 
+/* ---- scores far apart ------------------------------------------------ */
+
+/* The largest scores come late and rise by hundreds: what was summed before
+ * has to be scaled, and a sweep made again.  The rounding of scores of that
+ * size is the error. */
+static void test_far(void **state)
+{
+    const help_shape s = { 1, 2, HELP_ALL, false, 1,
+                           { { 2, { 20, 90 }, { 3, 3 }, 3, true },
+                             { 1, { 700 }, { 3 }, 1, true } } };
+    problem p;
+    result want, have;
+
+    (void)state;
+    problem_open(&p, &s, 9, 2, 6, 60);
+    for (size_t i = 0; i < p.nq; i++)
+        p.q[i] *= 100;
+    want = run(&p, PCV_FORM_PLAIN);
+    have = run(&p, PCV_FORM_GRID);
+    help_below(help_error(have.y, want.y, p.ny, 0), HELP_TOL(2e-3, 1e-10),
+               "far apart", 0);
+    result_free(&want);
+    result_free(&have);
+    problem_close(&p);
+}
+
 /* ---- a NaN is not lost ----------------------------------------------- */
 
 /* NaN in the content of all rows of the first tile: they have no largest
@@ -499,6 +532,7 @@ int main(void)
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_far),
         cmocka_unit_test(test_nan),
     };
 

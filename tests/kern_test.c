@@ -391,11 +391,9 @@ static void stretch_open(stretch *t, int n, int c, bool dots, bool masked)
         t->mem[4][i] = 1 + (real)fabs((double)t->mem[4][i]);
         t->mem[5][i] = t->mem[5][i] > 1 ? -(real)INFINITY : 0;
     }
-    t->run = (pcv_run){ n, c, { NULL }, t->mem[3], t->mem[4],
-                        masked ? t->mem[5] : NULL };
+    t->run = (pcv_run){ n, c, { NULL }, t->mem[4], masked ? t->mem[5] : NULL };
     t->fold = (pcv_fold){ .content = { (real)0.5, (real)-1.5, 2 },
-                          .base = (real)0.7, .sum = (real)-1.2,
-                          .table = t->mem[6] };
+                          .base = (real)0.7, .table = t->mem[6] };
     for (int i = 0; i < c; i++)
         t->run.content[i] = t->mem[i];
     t->fold.dots = dots ? t->mem[7] : NULL;
@@ -415,7 +413,6 @@ static double naive_score(const stretch *t, int i, bool mask)
         s += (double)t->fold.content[k] * (double)t->run.content[k][i];
     if (t->fold.dots)
         s += (double)t->fold.dots[i];
-    s -= (double)t->run.mean[i] * (double)t->fold.sum;
     s *= (double)t->run.rstd[i];
     return mask && t->run.bias ? s + (double)t->run.bias[i] : s;
 }
@@ -426,7 +423,6 @@ static void near_sums(const pcv_sums *have, const pcv_sums *want, double n)
 
     near((real)have->p, want->p, tol, "sum p", (int)n, 0);
     near((real)have->w, want->w, tol, "sum w", (int)n, 0);
-    near((real)have->wm, want->wm, tol, "sum w m", (int)n, 0);
     for (int k = 0; k < 3; k++)
         near((real)have->content[k], want->content[k], tol, "sum w x", (int)n,
              k);
@@ -436,7 +432,6 @@ static void add_sums(pcv_sums *s, const stretch *t, int i, double p, double w)
 {
     s->p += p;
     s->w += w;
-    s->wm += w * (double)t->run.mean[i];
     for (int k = 0; k < t->run.c; k++)
         s->content[k] += w * (double)t->run.content[k][i];
 }
@@ -461,7 +456,7 @@ static void check_score(const pcv_rows *k, int n, stretch *t)
 static void check_weigh(const pcv_rows *k, int n, stretch *t)
 {
     real *s = normal(n, 41, 1), *s0;
-    pcv_sums have = { 1, 2, 3, { 4, 5, 6 } }, want = have;
+    pcv_sums have = { 1, 2, { 4, 5, 6 } }, want = have;
     double tol = HELP_TOL(2e-6, 1e-14);
 
     s[n / 2] = -(real)INFINITY;
@@ -477,8 +472,7 @@ static void check_weigh(const pcv_rows *k, int n, stretch *t)
     near_sums(&have, &want, n);
     s[n - 1] = (real)NAN;
     k->grid_weigh(&t->run, s, 0, &have);
-    assert_true(isnan(s[n - 1]) && isnan(have.p) && isnan(have.w) &&
-                isnan(have.wm));
+    assert_true(isnan(s[n - 1]) && isnan(have.p) && isnan(have.w));
     pcv_free(s);
     pcv_free(s0);
 }
@@ -487,7 +481,7 @@ static void check_back(const pcv_rows *k, int n, stretch *t)
 {
     real *s = normal(n, 43, 1), *p = normal(n, 44, 1), *dp = copy(p, n);
     real *w = copy(p, n);
-    pcv_sums have = { 0, 2, 3, { 4, 5, 6 } }, want = have;
+    pcv_sums have = { 0, 2, { 4, 5, 6 } }, want = have;
     double tol = HELP_TOL(4e-6, 1e-14);
 
     s[n / 2] = -(real)INFINITY;
@@ -555,6 +549,60 @@ static void check_grid(const pcv_rows *k, int n)
         check_back(k, n, &t);
         stretch_close(&t);
     }
+}
+
+/* Three rows of a third of the elements each, or one. */
+static void check_sweep_of(const pcv_rows *k, int n, int c)
+{
+    int rows = n % 3 ? 1 : 3, cols = n / rows;
+    real *x[3], *r = normal(n, 60, 1), *along = normal(cols, 61, 1);
+    real *base = normal(rows, 62, 1), *row = normal(rows, 63, 1);
+    real *column = normal(cols, 64, 1), *column0 = copy(column, cols);
+    pcv_sweep t = { rows, cols, c, { NULL }, r, { 1, (real)-0.5, (real)0.7 },
+                    base, along };
+    pcv_sums have = { 1, 2, { 3, 4, 5 } }, want = have;
+    double top = -(double)INFINITY, tol = HELP_TOL(4e-6, 1e-13) * n;
+    real found;
+
+    for (int i = 0; i < 3; i++)
+        t.content[i] = x[i] = normal(n, 65 + (uint64_t)i, 1);
+    found = k->grid_sweep(&t, (real)0.3, column, row, &have);
+    for (int i = 0; i < rows; i++) {
+        double sum = 0;
+
+        for (int e = i * cols; e < (i + 1) * cols; e++) {
+            double s = (double)base[i] + (double)along[e - i * cols], p, w;
+
+            for (int a = 0; a < c; a++)
+                s += (double)t.u[a] * (double)x[a][e];
+            s = s * (double)r[e] - (double)(real)0.3;
+            p = exp(s);
+            w = p * (double)r[e];
+            top = fmax(top, s);
+            want.p += p;
+            want.w += w;
+            for (int a = 0; a < c; a++)
+                want.content[a] += w * (double)x[a][e];
+            column0[e - i * cols] += (real)w;
+            sum += w;
+        }
+        near(row[i], sum, tol * (1 + fabs(sum)), "row", n, i);
+    }
+    for (int i = 0; i < cols; i++)
+        near(column[i], (double)column0[i], tol * (1 + fabs((double)
+             column0[i])), "column", n, i);
+    near(found, top, HELP_TOL(1e-5, 1e-14) * (1 + fabs(top)), "top", n, c);
+    near_sums(&have, &want, n * (2 + fabs(want.p)));
+    for (int i = 0; i < 3; i++)
+        pcv_free(x[i]);
+    free3(r, along, base);
+    free3(row, column, column0);
+}
+
+static void check_sweep(const pcv_rows *k, int n)
+{
+    check_sweep_of(k, n, 1);
+    check_sweep_of(k, n, 3);
 }
 
 /* Statistics from sums, against those of the whole rows. */
@@ -642,6 +690,7 @@ static void test_grid(void **state)
 {
     (void)state;
     each(check_grid);
+    each(check_sweep);
     each(check_outer);
     each(check_stats);
 }

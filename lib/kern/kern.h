@@ -51,24 +51,34 @@ typedef struct {
     int n;                      /* elements */
     int c;                      /* content channels handled here: 0, 1 or 3 */
     const real *content[3];     /* c rows of n */
-    const real *mean, *rstd;    /* n: LayerNorm statistics of each element */
+    const real *rstd;           /* n: LayerNorm's 1 / deviation of each */
     const real *bias;           /* n: 0, or -INFINITY where masked; NULL */
 } pcv_run;
 
-/* What a query brings: its folded vector u split along the channels. */
+/* What a query brings: its folded vector u, whose mean over the channels is
+ * zero, split along them. */
 typedef struct {
     real content[3];            /* u of the content channels */
     real base;                  /* what all of them get */
-    real sum;                   /* sum of u over all channels */
     const real *table;          /* n: u . F, the position's part */
     const real *dots;           /* n: u . content, made by a product; NULL */
 } pcv_fold;
 
 /* Sums over a run that the weighted sum needs. */
 typedef struct {
-    double p, w, wm;            /* sum p, sum p r, sum p r m */
+    double p, w;                /* sum p, sum p r */
     double content[3];          /* sum p r content */
 } pcv_sums;
+
+/* Whole rows of a grid's tile, as the forward pass sweeps over them. */
+typedef struct {
+    int rows, n, c;             /* rows of n elements; c = 1 or 3 */
+    const real *content[3];     /* c times rows x n */
+    const real *rstd;           /* rows x n */
+    real u[3];                  /* the query's part: of the content, .. */
+    const real *base;           /* .. rows: of each row, .. */
+    const real *table;          /* .. n: of each column */
+} pcv_sweep;
 
 typedef struct {
     const char *name;           /* "avx512" */
@@ -99,10 +109,15 @@ typedef struct {
     void (*adam)(const real *g, int n, real gscale, real *m, real *v,
                  real b1, real b2, real c1, real c2, real eps, real wd,
                  const real *w, real *u);
-    /* s = r (u . x - m sum u) [+ bias]; returns the largest */
+    /* s = r (u . x) [+ bias]; returns the largest */
     real (*grid_score)(const pcv_run *r, const pcv_fold *u, real *s);
     /* p = exp(s - top), w = p r: s = w, sums += */
     void (*grid_weigh)(const pcv_run *r, real *s, real top, pcv_sums *sums);
+    /* Both at once: p = exp(s - shift), w = p r; column += sums of w over the
+     * rows, row = over columns, sums +=; returns the largest s - shift.  Where
+     * that is above 88 everything else is of no use. */
+    real (*grid_sweep)(const pcv_sweep *t, real shift, real *column,
+                       real *row, pcv_sums *sums);
     /* p = exp(s - lse), dp like s with dz for u, w = p (dp - d) r:
      * sums of w */
     void (*grid_back)(const pcv_run *r, const pcv_fold *dz, real lse, real d,

@@ -33,11 +33,38 @@ static inline real exp1(real x)
     return exp(x);
 }
 
+static inline real exp_near(real x)
+{
+    return exp(x);
+}
+
 static inline real erf1(real x)
 {
     return erf(x);
 }
 #else
+/* exp for -inf < x < 88 with one operation less per side: no test whether the
+ * result should be exactly 0, a polynomial of degree 5 (relative error 2e-7),
+ * and the exponent is added to the bits. */
+static inline real exp_near(real x)
+{
+    union { float f; uint32_t i; } two, e;
+    float c = x * 1.44269504f, n, r;
+
+    c = c < -126.0f ? -126.0f : c;
+    two.f = c + 12582912.0f;
+    n = two.f - 12582912.0f;
+    r = c - n;
+    e.f = 1.339887440e-3f;
+    e.f = e.f * r + 9.618437358e-3f;
+    e.f = e.f * r + 5.550332471e-2f;
+    e.f = e.f * r + 2.402264791e-1f;
+    e.f = e.f * r + 6.931472029e-1f;
+    e.f = e.f * r + 1.0f;
+    e.i += two.i << 23;
+    return e.f;
+}
+
 static inline real exp1(real x)
 {
     /* adding 1.5 * 2^23 leaves the nearest integer in the lowest bits */
@@ -283,21 +310,21 @@ static void rows_adam(const real *g, int n, real gscale, real *restrict m,
 
 /* ---- the structured attend ------------------------------------------- */
 
-/* s = base + table + content . u - m sum(u), the product with r last.  The
- * body is a macro because the number of content channels must be a constant
- * of each loop for it to become vector code. */
+/* s = base + table + content . u, the product with r last.  The body is a
+ * macro because the number of content channels must be a constant of each loop
+ * for it to become vector code. */
 #define SCORE(DOTS)                                                          \
     SIMD                                                                     \
     for (int i = 0; i < n; i++)                                              \
-        s[i] = q[i] * (base + t[i] + (DOTS) - m[i] * su);
+        s[i] = q[i] * (base + t[i] + (DOTS));
 
 static void score(const pcv_run *r, const pcv_fold *u, real *restrict s)
 {
     const int n = r->n;
-    const real *m = r->mean, *q = r->rstd, *t = u->table, *d = u->dots;
+    const real *q = r->rstd, *t = u->table, *d = u->dots;
     const real *x = r->content[0], *y = r->content[1], *z = r->content[2];
     const real a = u->content[0], b = u->content[1], c = u->content[2];
-    const real base = u->base, su = u->sum;
+    const real base = u->base;
 
     if (r->c == 1)
         SCORE(a * x[i])
@@ -321,13 +348,12 @@ static real rows_grid_score(const pcv_run *r, const pcv_fold *u, real *s)
  * ds r) for everything else.  `c` must be a constant of each call: the body is
  * compiled once per number of content channels. */
 #define WEIGH(C, P, W)                                                       \
-    SUM(sp, sw, sm, a, b, c)                                                 \
+    SUM(sp, sw, a, b, c)                                                     \
     for (int i = 0; i < n; i++) {                                            \
         real p_ = (P), w_ = (W);                                             \
                                                                              \
         sp += p_;                                                            \
         sw += w_;                                                            \
-        sm += w_ * m[i];                                                     \
         if ((C) > 0)                                                         \
             a += w_ * x[i];                                                  \
         if ((C) > 2) {                                                       \
@@ -347,7 +373,6 @@ static real rows_grid_score(const pcv_run *r, const pcv_fold *u, real *s)
         WEIGH(0, P, W)                                                       \
     }                                                                        \
     sums->w += (double)sw;                                                   \
-    sums->wm += (double)sm;                                                  \
     sums->content[0] += (double)a;                                           \
     sums->content[1] += (double)b;                                           \
     sums->content[2] += (double)c;
@@ -356,9 +381,9 @@ static void rows_grid_weigh(const pcv_run *r, real *restrict out, real top,
                             pcv_sums *sums)
 {
     const int n = r->n;
-    const real *m = r->mean, *q = r->rstd;
+    const real *q = r->rstd;
     const real *x = r->content[0], *y = r->content[1], *z = r->content[2];
-    real sp = 0, sw = 0, sm = 0, a = 0, b = 0, c = 0;
+    real sp = 0, sw = 0, a = 0, b = 0, c = 0;
 
 #define KEEP
     WEIGH_ALL(exp1(out[i] - top), p_ * q[i])
@@ -372,10 +397,10 @@ static void rows_grid_back(const pcv_run *r, const pcv_fold *dz, real lse,
                            pcv_sums *sums)
 {
     const int n = r->n;
-    const real *m = r->mean, *q = r->rstd;
+    const real *q = r->rstd;
     const real *x = r->content[0], *y = r->content[1], *z = r->content[2];
     pcv_run free = *r;
-    real sp = 0, sw = 0, sm = 0, a = 0, b = 0, c = 0;
+    real sp = 0, sw = 0, a = 0, b = 0, c = 0;
 
     free.bias = NULL;           /* a mask moves scores, not their gradient */
     score(&free, dz, dp);
@@ -383,6 +408,89 @@ static void rows_grid_back(const pcv_run *r, const pcv_fold *dz, real lse,
     WEIGH_ALL(exp1(s[i] - lse), p_ * (dp[i] - d) * q[i])
 #undef KEEP
     (void)sp;                   /* p sums to one by now */
+}
+
+/* One element of a sweep in lane l: sums stay in lanes until the tile ends, so
+ * that a short row costs one horizontal sum and not six. */
+#define SWEEP_ONE(C)                                                         \
+    {                                                                        \
+        const real r_ = r[i + l];                                            \
+        real u_ = tab[i + l] + base, p_, w_;                                 \
+                                                                             \
+        u_ += u0 * x[i + l];                                                 \
+        if ((C) > 1)                                                         \
+            u_ += u1 * y[i + l] + u2 * z[i + l];                             \
+        u_ = r_ * u_ - shift;                                                \
+        top[l] = u_ > top[l] ? u_ : top[l];                                  \
+        p_ = exp_near(u_);                                                   \
+        w_ = p_ * r_;                                                        \
+        sp[l] += p_;                                                         \
+        sw[l] += w_;                                                         \
+        s0[l] += w_ * x[i + l];                                              \
+        if ((C) > 1) {                                                       \
+            s1[l] += w_ * y[i + l];                                          \
+            s2[l] += w_ * z[i + l];                                          \
+        }                                                                    \
+        column[i + l] += w_;                                                 \
+    }
+
+#define SWEEP(C)                                                             \
+    for (int k = 0; k < t->rows; k++) {                                      \
+        real sw[LANES] = {0}, base = t->base[k];                             \
+        int i = 0;                                                           \
+                                                                             \
+        for (; i + LANES <= n; i += LANES)                                   \
+            SIMD                                                             \
+            for (int l = 0; l < LANES; l++)                                  \
+                SWEEP_ONE(C)                                                 \
+        SIMD                                                                 \
+        for (int l = 0; l < n - i; l++)                                      \
+            SWEEP_ONE(C)                                                     \
+        row[k] = lanes_sum(sw);                                              \
+        r += n;                                                              \
+        x += n;                                                              \
+        y += (C) > 1 ? n : 0;                                                \
+        z += (C) > 1 ? n : 0;                                                \
+    }
+
+enum { LANES = 16 };
+
+/* Halves upon halves: a sum that vectors can make. */
+static inline real lanes_sum(real *x)
+{
+    SIMD
+    for (int l = 0; l < 8; l++)
+        x[l] += x[l + 8];
+    SIMD
+    for (int l = 0; l < 4; l++)
+        x[l] += x[l + 4];
+    return (x[0] + x[2]) + (x[1] + x[3]);
+}
+
+static real rows_grid_sweep(const pcv_sweep *t, real shift,
+                            real *restrict column, real *restrict row,
+                            pcv_sums *sums)
+{
+    const int n = t->n;
+    const real *r = t->rstd, *tab = t->table;
+    const real *x = t->content[0], *y = t->content[1], *z = t->content[2];
+    const real u0 = t->u[0], u1 = t->u[1], u2 = t->u[2];
+    real sp[LANES] = {0}, s0[LANES] = {0}, s1[LANES] = {0}, s2[LANES] = {0};
+    real top[LANES];
+
+    for (int l = 0; l < LANES; l++)
+        top[l] = -(real)INFINITY;
+    if (t->c == 1)
+        SWEEP(1)
+    else
+        SWEEP(3)
+    sums->p += (double)lanes_sum(sp);
+    sums->content[0] += (double)lanes_sum(s0);
+    sums->content[1] += (double)lanes_sum(s1);
+    sums->content[2] += (double)lanes_sum(s2);
+    for (int k = 0; k < t->rows; k++)
+        sums->w += (double)row[k];
+    return rows_max(top, LANES);
 }
 
 static void rows_outer_add(const real *table, const real *base, int rows,
@@ -454,6 +562,7 @@ const pcv_rows ROWS_TABLE = {
     ROWS_NAME, rows_max, rows_exp_sum, rows_scale, rows_axpy, rows_add,
     rows_dot, rows_norm, rows_norm_back, rows_norm_sums, rows_gelu,
     rows_gelu_back, rows_gelu_tanh, rows_gelu_tanh_back, rows_soft_back,
-    rows_adam, rows_grid_score, rows_grid_weigh, rows_grid_back,
+    rows_adam, rows_grid_score, rows_grid_weigh, rows_grid_sweep,
+    rows_grid_back,
     rows_outer_add, rows_outer_sum, rows_grid_stats,
 };

@@ -68,7 +68,8 @@ static const struct {
       "query-channels=@d_model decoder-heads=8 decoder-qk-channels=256 "
       "decoder-v-channels=@d_model decoder-residual=no tied=yes task=fill "
       "outputs=@vocab_size", {{0}}, NULL, NULL },
-    { "PerceiverForSequenceClassification", TEXT CLASSIFIER, {{0}}, NULL, NULL },
+    { "PerceiverForSequenceClassification",
+      TEXT CLASSIFIER, {{0}}, NULL, NULL },
     { "PerceiverForOpticalFlow",
       "modality=flow channels=3 fit=tile height=@train_size.0 "
       "width=@train_size.1 mean=0.5 std=0.5 project-content=64 "
@@ -97,8 +98,9 @@ static const struct {
       "inverted_cross_attn !final_classifier_head" },
     { "lucidrains.Perceiver", "modality=array " LUCID_V1, {{0}},
       "input_axis=1", "inverted_cross_attn !final_classifier_head" },
-    { "lucidrains.Perceiver", "modality=video frames=@frames height=@image_size "
-      "width=@image_size block=1 " LUCID_V1, {{0}}, "input_axis=3",
+    { "lucidrains.Perceiver", "modality=video frames=@frames "
+      "height=@image_size width=@image_size block=1 " LUCID_V1,
+      {{0}}, "input_axis=3",
       "inverted_cross_attn !final_classifier_head" },
     { "lucidrains.PerceiverIO", "modality=array channels=@dim position=none "
       "names=lucidrains-io decoder=query queries=@queries "

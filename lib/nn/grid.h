@@ -21,7 +21,7 @@ typedef struct {
     real *content;              /* GROUP x c */
     real *table[3];             /* GROUP x len[a] */
     real *dots;                 /* GROUP x TILE, when content is a product */
-    real sum[GROUP], base[GROUP];
+    real base[GROUP];
 } grid_fold;
 
 /* Sums of a group: over the current segment, and over finished ones. */
@@ -30,7 +30,7 @@ typedef struct {
     real *content;              /* GROUP x c, when content is a product */
     real *done;                 /* GROUP x C */
     pcv_sums seg[GROUP];        /* current segment */
-    double p[GROUP], wm[GROUP]; /* finished segments */
+    double p[GROUP];            /* finished segments */
     real top[GROUP];
 } grid_state;
 
@@ -40,9 +40,10 @@ typedef struct {
     real *gather;               /* GROUP x widest axis table */
     real *score;                /* GROUP x TILE: scores, then weights */
     real *p, *w, *dp;           /* GROUP x TILE, backward */
-    real *g;                    /* (c + 2) x TILE: G, Gs, Gx */
+    real *g;                    /* (c + 1) x TILE: G, Gx */
     real *mean, *rstd, *bias;   /* TILE */
     real *position;             /* TILE: position part of one read */
+    real *column, *row;         /* TILE: sums of one sweep */
 } grid_work;
 
 typedef struct {
@@ -75,7 +76,7 @@ void pcv_grid_layout(const pcv_reader *r, const pcv_tokens *t, int n,
 /* Sums and sums of squares of each table row: LayerNorm's share of an axis. */
 void pcv_grid_axes(grid_job *j);
 
-/* Rows of a group, times the gain when asked; sums over the channels. */
+/* Rows of a group, times the gain when asked, less their means. */
 void pcv_fold_open(const grid_job *j, grid_fold *f, const real *rows, int count,
     bool gain);
 
@@ -108,6 +109,11 @@ pcv_fold pcv_tile_fold(const grid_tile *t, const grid_fold *f, int i, real *at);
 void pcv_tile_dots(const grid_tile *t, const grid_fold *f, int count);
 void pcv_tile_pool(const grid_tile *t, const real *weights, int count,
                    grid_state *s);
+
+/* Can the tile be swept over?  Then scores, weights and sums of read i in one
+ * go; its maximum follows. */
+bool pcv_tile_sweeps(const grid_job *j, const grid_tile *t);
+void pcv_tile_sweep(const grid_job *j, const grid_tile *t, grid_work *w, int i);
 
 /* Adds the weights of read i over the tile to its marginals. */
 void pcv_tile_marginals(const grid_tile *t, grid_state *s, int i,

@@ -9,9 +9,13 @@
  *   u . x_j = u_c . content_j + sum_a T_a[j_a] + u_k . k,   T_a = u_a F_a^T
  *
  * (what b and the key bias add is the same for all j and cancels in the
- * softmax), and with w_j = p_j r_j the pooled input is
+ * softmax).  A u whose mean over the channels is subtracted first makes the
+ * second term vanish: that is how folds are kept here.  With w_j = p_j r_j the
+ * pooled input is
  *
  *   z = sum_j w_j (x_j - m_j)     y = W_v (g * z + b) + b_v
+ *
+ * which is sum_j w_j x_j less its mean over the channels.
  *
  * whose part along axis a is the marginal of w over the other axes times F_a.
  * So an element costs c + A + 2 multiply-adds and one exp per query, and
@@ -19,20 +23,20 @@
  *
  * Backward is the same algebra with dz in u's place:
  *
- *   dp_j = r_j (dz . x_j - m_j sum(dz))      ds_j = p_j (dp_j - dz . z)
+ *   dp_j = r_j dz . x_j                      ds_j = p_j (dp_j - dz . z)
  *   du   = sum_j ds_j r_j (x_j - m_j)
  *
  * and, where content is computed by trained weights, per content channel
  *
  *   G_j  = sum_i p_ij dz_i + ds_ij u_i
- *   Gs_j = sum_i p_ij sum(dz_i) + ds_ij sum(u_i)
  *   Gx_j = sum_i p_ij dp_ij + ds_ij s_ij
- *   dcontent_j = r_j (G_j - Gs_j / C - (content_j - m_j) r_j Gx_j / C)
+ *   dcontent_j = r_j (G_j - (content_j - m_j) r_j Gx_j / C)
  *
  * A `read` is one query of one head.  Reads are taken GROUP at a time; a group
  * passes over the grid in tiles of whole rows (or parts of one long row) and
- * keeps an online softmax.  Three content channels and fewer go through the
- * fused loops of kern/, more through a product per tile. */
+ * keeps an online softmax.  One and three content channels go through the
+ * fused loops of kern/, whole rows in one sweep where they are wide; more go
+ * through a product per tile. */
 #include "grid.h"
 
 #include <math.h>
@@ -67,22 +71,32 @@ static void weigh_read(const grid_tile *t, const pcv_run *run, grid_work *w,
     pcv_tile_marginals(t, &w->s, i, s);
 }
 
+/* Scores first, then weights: any tile. */
+static void forward_tile(const grid_job *j, const grid_tile *t, grid_work *w,
+                         int count)
+{
+    pcv_run run = pcv_tile_run(j, t, w);
+
+    pcv_tile_dots(t, &w->u, count);
+    for (int i = 0; i < count; i++) {
+        score_read(j, t, &run, w, i);
+        weigh_read(t, &run, w, i);
+    }
+    pcv_tile_pool(t, w->score, count, &w->s);
+}
+
 static void forward_segment(const grid_job *j, grid_tile *t, grid_work *w,
                             int count)
 {
-    pcv_run run;
-
     pcv_fold_segment(j, &w->u, t->s, count, w->gather);
     pcv_segment_open(&w->s, t->s, count);
     while (pcv_tile_next(t)) {
         pcv_tile_stats(j, t, w);
-        pcv_tile_dots(t, &w->u, count);
-        run = pcv_tile_run(j, t, w);
-        for (int i = 0; i < count; i++) {
-            score_read(j, t, &run, w, i);
-            weigh_read(t, &run, w, i);
-        }
-        pcv_tile_pool(t, w->score, count, &w->s);
+        if (!pcv_tile_sweeps(j, t))
+            forward_tile(j, t, w, count);
+        else
+            for (int i = 0; i < count; i++)
+                pcv_tile_sweep(j, t, w, i);
     }
     pcv_segment_close(j, t->s, &w->s, count, w->gather);
 }
@@ -111,6 +125,16 @@ static int group_count(const grid_job *j, int group)
     return left < GROUP ? left : GROUP;
 }
 
+/* sum_j w_j (x_j - m_j) is sum_j w_j x_j less its own mean over channels. */
+static double mean_of(const real *x, int c)
+{
+    double sum = 0;
+
+    for (int k = 0; k < c; k++)
+        sum += (double)x[k];
+    return sum / c;
+}
+
 static void forward_group(void *arg, int task)
 {
     const grid_job *j = arg;
@@ -124,10 +148,11 @@ static void forward_group(void *arg, int task)
     over_segments(j, forward_segment, item, w, count);
     for (int i = 0; i < count; i++) {
         real *z = j->zout + (read + (size_t)i) * (size_t)c;
+        double mean = mean_of(w->s.done + mul(i, c), c);
 
         for (int k = 0; k < c; k++)
-            z[k] = (real)(((double)w->s.done[mul(i, c) + (size_t)k] -
-                           w->s.wm[i]) / w->s.p[i]);
+            z[k] = (real)(((double)w->s.done[mul(i, c) + (size_t)k] - mean) /
+                          w->s.p[i]);
         j->lseout[read + (size_t)i] = w->s.top[i] + (real)log(w->s.p[i]);
     }
 }
@@ -202,16 +227,16 @@ void pcv_grid_forward(const pcv_reader *r, const pcv_tokens *t, int n,
 
 /* ---- backward -------------------------------------------------------- */
 
-/* Reads' shares of one tile's content gradient: G, Gs, Gx. */
+/* Reads' shares of one tile's content gradient: G, Gx. */
 static void gather_content(const grid_tile *t, grid_work *w, int count)
 {
-    const pcv_rows *k = pcv_rows_get();
     int n = pcv_tile_size(t), c = t->s->c;
-    real *gs = w->g + mul(c, n), *gx = gs + n;
+    real *gx = w->g + mul(c, n);
 
-    memset(w->g, 0, mul(c + 2, n) * sizeof(real));
+    memset(w->g, 0, mul(c + 1, n) * sizeof(real));
     for (int i = 0; i < count; i++) {
-        real *p = w->p + mul(i, n), *ds = w->w + mul(i, n);
+        const real *p = w->p + mul(i, n);
+        real *ds = w->w + mul(i, n);
         const real *dp = w->dp + mul(i, n), *s = w->score + mul(i, n);
 
         for (int e = 0; e < n; e++) {
@@ -219,8 +244,6 @@ static void gather_content(const grid_tile *t, grid_work *w, int count)
             if (p[e] > 0)               /* a masked score is -inf */
                 gx[e] += p[e] * dp[e] + ds[e] * s[e];
         }
-        k->axpy(gs, p, n, w->dz.sum[i]);
-        k->axpy(gs, ds, n, w->u.sum[i]);
     }
     pcv_gemm(true, false, c, n, count, 1, w->dz.content, c, w->p, n, 1, w->g,
              n);
@@ -233,7 +256,7 @@ static void content_gradient(const grid_job *j, const grid_tile *t,
 {
     const pcv_segment *s = t->s;
     int n = pcv_tile_size(t);
-    const real *gs = w->g + mul(s->c, n), *gx = gs + n;
+    const real *gx = w->g + mul(s->c, n);
     real inv = (real)(1.0 / j->t->c);
     real *out = s->dcontent + (size_t)t->item * s->item_stride + t->at;
 
@@ -244,8 +267,8 @@ static void content_gradient(const grid_job *j, const grid_tile *t,
 
         for (int e = 0; e < n; e++)
             out[(size_t)c * s->plane + (size_t)e] +=
-                w->rstd[e] * (g[e] - gs[e] * inv -
-                              (x[e] - w->mean[e]) * w->rstd[e] * gx[e] * inv);
+                w->rstd[e] * (g[e] - (x[e] - w->mean[e]) * w->rstd[e] *
+                                         gx[e] * inv);
     }
 }
 
@@ -303,10 +326,13 @@ static void backward_group(const grid_job *j, int item, int group)
                                    c);
     }
     over_segments(j, backward_segment, item, w, count);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        double mean = mean_of(w->s.done + mul(i, c), c);
+
         for (int e = 0; e < c; e++)
             j->du[o + mul(i, c) + (size_t)e] =
-                w->s.done[mul(i, c) + (size_t)e] - (real)w->s.wm[i];
+                (real)((double)w->s.done[mul(i, c) + (size_t)e] - mean);
+    }
 }
 
 static void backward_task(void *arg, int task)

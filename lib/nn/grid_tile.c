@@ -63,13 +63,15 @@ static void work_layout(const pcv_tokens *t, bool backward, pcv_arena *a,
     w->rstd = pcv_arena_take(a, TILE, sizeof(real));
     w->bias = pcv_arena_take(a, TILE, sizeof(real));
     w->position = pcv_arena_take(a, TILE, sizeof(real));
+    w->column = pcv_arena_take(a, TILE, sizeof(real));
+    w->row = pcv_arena_take(a, TILE, sizeof(real));
     if (!backward)
         return;
     fold_layout(t, a, &w->dz);
     w->p = pcv_arena_take(a, mul(GROUP, TILE), sizeof(real));
     w->w = pcv_arena_take(a, mul(GROUP, TILE), sizeof(real));
     w->dp = pcv_arena_take(a, mul(GROUP, TILE), sizeof(real));
-    w->g = pcv_arena_take(a, mul(widest(t, 3) + 2, TILE), sizeof(real));
+    w->g = pcv_arena_take(a, mul(widest(t, 3) + 1, TILE), sizeof(real));
 }
 
 /* Everything a pass takes: the per-thread work, the axis sums, and `arrays`
@@ -138,7 +140,8 @@ void pcv_grid_axes(grid_job *j)
 
 /* ---- folds ----------------------------------------------------------- */
 
-/* Rows of a group, times the gain when asked; sums over the channels. */
+/* Rows of a group, times the gain when asked, less their means: for such a u
+ * LayerNorm's mean of an element cancels in u . (x - m). */
 void pcv_fold_open(const grid_job *j, grid_fold *f, const real *rows, int count,
                       bool gain)
 {
@@ -154,7 +157,8 @@ void pcv_fold_open(const grid_job *j, grid_fold *f, const real *rows, int count,
             f->full[mul(i, c) + (size_t)k] = v;
             sum += (double)v;
         }
-        f->sum[i] = (real)sum;
+        for (int k = 0; k < c; k++)
+            f->full[mul(i, c) + (size_t)k] -= (real)(sum / c);
     }
 }
 
@@ -279,12 +283,26 @@ void pcv_tile_stats(const grid_job *j, const grid_tile *t, grid_work *w)
 pcv_run pcv_tile_run(const grid_job *j, const grid_tile *t, const grid_work *w)
 {
     pcv_run run = { .n = pcv_tile_size(t), .c = fused(t->s) ? t->s->c : 0,
-                    .mean = w->mean, .rstd = w->rstd,
+                    .rstd = w->rstd,
                     .bias = j->t->mask ? w->bias : NULL };
 
     for (int k = 0; k < run.c; k++)
         run.content[k] = pcv_tile_content(t) + (size_t)k * t->s->plane;
     return run;
+}
+
+/* The dot products of read i with what a whole row of the tile has alike. */
+static void outer_base(const grid_tile *t, const grid_fold *f, int i,
+                       real *base)
+{
+    const pcv_segment *s = t->s;
+
+    for (int r = 0; r < t->rows; r++) {
+        base[r] = f->base[i];
+        for (int a = 0; a < s->axes - 1; a++)
+            base[r] += f->table[a][mul(i, s->len[a]) +
+                                   (size_t)outer_index(s, t->row + r, a)];
+    }
 }
 
 /* What read i of the group brings to the tile: the dot products with the
@@ -293,15 +311,10 @@ pcv_fold pcv_tile_fold(const grid_tile *t, const grid_fold *f, int i, real *at)
 {
     const pcv_segment *s = t->s;
     int last = s->axes - 1;
-    pcv_fold out = { .sum = f->sum[i], .table = at };
+    pcv_fold out = { .table = at };
     real base[TILE];
 
-    for (int r = 0; r < t->rows; r++) {
-        base[r] = f->base[i];
-        for (int a = 0; a < last; a++)
-            base[r] += f->table[a][mul(i, s->len[a]) +
-                                   (size_t)outer_index(s, t->row + r, a)];
-    }
+    outer_base(t, f, i, base);
     pcv_rows_get()->outer_add(f->table[last] + mul(i, s->len[last]) + t->from,
                               base, t->rows, t->n, at);
     if (fused(s))
@@ -330,6 +343,16 @@ void pcv_tile_pool(const grid_tile *t, const real *weights, int count,
                  s->content, t->s->c);
 }
 
+/* The sums of each row of the tile, to the marginals of the outer axes. */
+static void outer_marginals(const grid_tile *t, grid_state *s, int i,
+                            const real *row)
+{
+    for (int a = 0; a < t->s->axes - 1; a++)
+        for (int r = 0; r < t->rows; r++)
+            s->marginal[a][mul(i, t->s->len[a]) +
+                           (size_t)outer_index(t->s, t->row + r, a)] += row[r];
+}
+
 /* Adds the weights of read i over the tile to its marginals. */
 void pcv_tile_marginals(const grid_tile *t, grid_state *s, int i,
                         const real *weight)
@@ -339,10 +362,70 @@ void pcv_tile_marginals(const grid_tile *t, grid_state *s, int i,
 
     pcv_rows_get()->outer_sum(weight, t->rows, t->n, row, s->marginal[last] +
                               mul(i, t->s->len[last]) + t->from);
-    for (int a = 0; a < last; a++)
-        for (int r = 0; r < t->rows; r++)
-            s->marginal[a][mul(i, t->s->len[a]) +
-                           (size_t)outer_index(t->s, t->row + r, a)] += row[r];
+    outer_marginals(t, s, i, row);
+}
+
+/* ---- sweeps ---------------------------------------------------------- */
+
+enum { WIDE = 64 };             /* columns that are worth a sweep's rows */
+
+bool pcv_tile_sweeps(const grid_job *j, const grid_tile *t)
+{
+    return fused(t->s) && t->s->c && t->n >= WIDE && !j->t->mask;
+}
+
+static pcv_sweep sweep_of(const grid_tile *t, grid_work *w, int i)
+{
+    const pcv_segment *s = t->s;
+    int last = s->axes - 1;
+    pcv_sweep v = { .rows = t->rows, .n = t->n, .c = s->c, .rstd = w->rstd,
+                    .base = w->position,
+                    .table = w->u.table[last] + mul(i, s->len[last]) +
+                             t->from };
+
+    outer_base(t, &w->u, i, w->position);
+    for (int k = 0; k < s->c; k++) {
+        v.content[k] = pcv_tile_content(t) + (size_t)k * s->plane;
+        v.u[k] = w->u.content[mul(i, s->c) + (size_t)k];
+    }
+    return v;
+}
+
+/* Weights are relative to the maximum of the first row, and to a new one only
+ * when a score is so far above that sums might overflow: the sweep is made
+ * again then. */
+enum { FAR = 40 };
+
+void pcv_tile_sweep(const grid_job *j, const grid_tile *t, grid_work *w, int i)
+{
+    const pcv_rows *k = pcv_rows_get();
+    real *column = w->s.marginal[t->s->axes - 1] +
+                   mul(i, t->s->len[t->s->axes - 1]) + t->from;
+    pcv_sweep v = sweep_of(t, w, i);
+    real *top = &w->s.top[i], above;
+    pcv_sums sums;
+
+    for (;;) {
+        bool first = *top <= -(real)INFINITY;
+
+        v.rows = first ? 1 : t->rows;
+        memset(w->column, 0, (size_t)t->n * sizeof(real));
+        sums = (pcv_sums){0};
+        above = k->grid_sweep(&v, first ? 0 : *top, w->column, w->row, &sums);
+        if (!first && !(above > FAR))
+            break;
+        if (!first)
+            pcv_segment_rescale(j, t->s, &w->s, i, (real)exp(-(double)above));
+        *top = first ? above : *top + above;
+        if (!(*top > -(real)INFINITY))      /* NaN: let it through once */
+            *top = 0;
+    }
+    k->add(column, w->column, t->n);
+    outer_marginals(t, &w->s, i, w->row);
+    w->s.seg[i].p += sums.p;
+    w->s.seg[i].w += sums.w;
+    for (int c = 0; c < 3; c++)
+        w->s.seg[i].content[c] += sums.content[c];
 }
 
 /* ---- sums of a segment ----------------------------------------------- */
@@ -368,11 +451,9 @@ void pcv_segment_rescale(const grid_job *j, const pcv_segment *seg,
     k->scale(s->done + mul(i, j->t->c), j->t->c, f);
     sums->p *= (double)f;
     sums->w *= (double)f;
-    sums->wm *= (double)f;
     for (int c = 0; c < 3; c++)
         sums->content[c] *= (double)f;
     s->p[i] *= (double)f;
-    s->wm[i] *= (double)f;
 }
 
 /* Sums of the segment join those of the finished ones: marginals times their
@@ -401,7 +482,6 @@ void pcv_segment_close(const grid_job *j, const pcv_segment *seg, grid_state *s,
         for (int k = 0; seg->k && k < seg->k_n; k++)
             out[seg->k_at + k] += (real)sums->w * seg->k[k];
         s->p[i] += sums->p;
-        s->wm[i] += sums->wm;
     }
 }
 
@@ -409,7 +489,7 @@ void pcv_pooled_open(const grid_job *j, grid_state *s, int count)
 {
     memset(s->done, 0, mul(count, j->t->c) * sizeof(real));
     for (int i = 0; i < GROUP; i++) {
-        s->p[i] = s->wm[i] = 0;
+        s->p[i] = 0;
         s->top[i] = -(real)INFINITY;
     }
 }
