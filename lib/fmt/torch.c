@@ -68,31 +68,39 @@ static int check_entries(const pcv_zip *z, size_t prefix)
     return 0;
 }
 
-/* The entry PREFIX/NAME; SIZE_MAX also where there is no memory. */
-static size_t entry_of(const pcv_zip *z, size_t pickle, const char *name,
-                       size_t n)
+/* *i = the entry PREFIX/NAME, or SIZE_MAX.  0, or -1: no memory. */
+static int find_entry(const pcv_zip *z, size_t pickle, const pcv_buf *name,
+                      size_t *i)
 {
     pcv_buf b = {0};
-    size_t i = SIZE_MAX;
+    int status = -1;
 
+    *i = SIZE_MAX;
     pcv_buf_add(&b, z->entry[pickle].name,
                 prefix_length(z->entry[pickle].name) + 1);
-    pcv_buf_add(&b, name, n);
-    if (!b.failed && strlen(b.data) == b.len)
-        i = pcv_zip_find(z, b.data);
+    pcv_buf_add(&b, name->data, name->len);
+    if (!b.failed && !name->failed) {
+        status = 0;
+        if (strlen(b.data) == b.len)
+            *i = pcv_zip_find(z, b.data);
+    }
     pcv_buf_free(&b);
-    return i;
+    return status;
 }
 
 static int check_byteorder(const pcv_zip *z, size_t pickle)
 {
-    size_t i = entry_of(z, pickle, "byteorder", 9);
-    char *data = i == SIZE_MAX ? NULL : pcv_zip_read(z, i);
+    char word[] = "byteorder";
+    const pcv_buf name = { .data = word, .len = strlen(word) };
+    char *data;
+    size_t i;
     bool little;
 
+    if (find_entry(z, pickle, &name, &i) < 0)
+        return -1;
     if (i == SIZE_MAX)
         return 0;
-    if (!data)
+    if (!(data = pcv_zip_read(z, i)))
         return -1;
     little = z->entry[i].size == 6 && memcmp(data, "little", 6) == 0;
     pcv_free(data);
@@ -146,26 +154,29 @@ static int refuse_size(const reading *r, const pcv_storage *s, size_t size)
     return -1;
 }
 
-/* DATA/KEY, where KEY leads nowhere else. */
-static size_t find_storage(const reading *r, const pcv_storage *s)
+/* PREFIX/data/KEY, where KEY leads nowhere else. */
+static int find_storage(const reading *r, const pcv_storage *s, size_t *i)
 {
     pcv_buf b = {0};
-    size_t i = SIZE_MAX;
+    int status;
 
     pcv_buf_puts(&b, "data/");
     pcv_buf_add(&b, s->key, s->length);
-    if (!b.failed && s->length && !memchr(s->key, '/', s->length))
-        i = entry_of(r->zip, r->pickle, b.data, b.len);
+    status = find_entry(r->zip, r->pickle, &b, i);
     pcv_buf_free(&b);
-    return i;
+    if (status == 0 && (s->length == 0 || memchr(s->key, '/', s->length)))
+        *i = SIZE_MAX;
+    return status;
 }
 
 static int check_storage(reading *r, size_t k)
 {
     const pcv_storage *s = &r->dict.storage[k];
-    size_t i = find_storage(r, s), bytes;
+    size_t i, bytes;
     hold *h;
 
+    if (find_storage(r, s, &i) < 0)
+        return -1;
     if (i == SIZE_MAX)
         return refuse_storage(r, s, " is not in the archive");
     if (!pcv_mul(s->count, pcv_dtype_size(s->dtype), &bytes) ||
