@@ -11,7 +11,8 @@ typedef struct {
     pcv_weights *weights;
 } look_subject;
 
-enum { LOOK_SUMMARY = 1, LOOK_TENSORS = 2, LOOK_STATS = 4, LOOK_HIST = 8 };
+enum { LOOK_SUMMARY = 1, LOOK_TENSORS = 2, LOOK_STATS = 4, LOOK_HIST = 8,
+       LOOK_PICKLE = 16 };
 
 typedef struct {
     unsigned modes;             /* LOOK_... */
@@ -52,6 +53,14 @@ void table_head(const look_options *o, pcv_bytes *b);
 int table_text(const look_subject *s, const look_options *o, pcv_bytes *b);
 /* "tensors":[..] of the object that is open. */
 int table_json(const look_subject *s, const look_options *o, pcv_bytes *b);
+
+/* ---- pickle.c: one line for each thing that a pickle asks for --------- */
+
+void pickle_head(const look_options *o, pcv_bytes *b);
+/* Adds the lines, or a line with an object; how many things are refused, or
+ * -1. */
+int pickle_text(const char *file, const look_options *o, pcv_bytes *b);
+int pickle_json(const char *file, const look_options *o, pcv_bytes *b);
 
 /* ---- summary.c, words.c: a screen of facts --------------------------- */
 

@@ -13,17 +13,21 @@
 enum { BINS = 32, MOST_BINS = 512 };
 
 static const char about[] =
-    "Looks at models and .safetensors files.  FILE is a model directory, the\n"
-    "name of a model, or a file of tensors; without one it is the default\n"
-    "model.  Without a mode it writes a summary.";
+    "Looks at models and files of tensors: .safetensors, PyTorch's .bin,\n"
+    ".npz, indexes of shards.  FILE is a model directory, the name of a\n"
+    "model, or a file of tensors; without one it is the default model.\n"
+    "Without a mode it writes a summary.";
 
 typedef struct {
     opt o;
     look_options look;
     bool json;
     const char *show, *get;     /* one tensor, instead of the modes */
+    const char *convert;        /* the file to write, instead of the modes */
+    int dtype;                  /* of its floats, a choice; -1: as they are */
     sink out;
     size_t done, failed, found; /* operands, tensors */
+    size_t refused;             /* by --pickle */
     int worst;                  /* status of those that failed */
 } job;
 
@@ -39,6 +43,12 @@ static void set_stats(const opt_row *row, const char *value)
 {
     (void)value;
     *(unsigned *)row->to |= LOOK_STATS;
+}
+
+static void set_pickle(const opt_row *row, const char *value)
+{
+    (void)value;
+    *(unsigned *)row->to |= LOOK_PICKLE;
 }
 
 static void set_hist(const opt_row *row, const char *value)
@@ -64,6 +74,11 @@ static void parse(job *j, int argc, char **argv)
           "text, elsewhere a PNG", opt_text, &j->show },
         { 0, "get", "NAME", "one tensor as float32 .npy", opt_text,
           &j->get },
+        { 0, "pickle", NULL, "a table of what a PyTorch file asks for, never "
+          "executed:\noffset, what, name, verdict, count", set_pickle,
+          &j->look.modes },
+        { 0, "convert", "OUT", "write the tensors as the .safetensors file "
+          "OUT", opt_text, &j->convert },
         { 0, NULL, NULL, "Options:", NULL, NULL },
         { 0, "match", "GLOB", "only tensors whose name matches", opt_text,
           &j->look.match },
@@ -71,6 +86,8 @@ static void parse(job *j, int argc, char **argv)
           "HxW or a count", opt_text, &j->look.size },
         { 0, "json", NULL, "one JSON object per FILE with all the modes",
           opt_flag, &j->json },
+        { 0, "dtype", "f32|f16|bf16", "the type that --convert gives to "
+          "floats", opt_choice, &j->dtype },
     };
     const opt_program program = {
         .name = "pcv-inspect", .operands = "[FILE...]", .about = about,
@@ -78,6 +95,7 @@ static void parse(job *j, int argc, char **argv)
     };
 
     j->look.bins = BINS;
+    j->dtype = -1;
     opt_parse(&j->o, &program, argc, argv);
 }
 
@@ -86,18 +104,40 @@ static bool is_single(unsigned modes)
     return (modes & (modes - 1)) == 0;
 }
 
+/* What makes something of one FILE, and goes with no table. */
+static void check_single(const job *j)
+{
+    const char *name = j->show ? "show" : j->get ? "get" : "convert";
+
+    if ((j->show != NULL) + (j->get != NULL) + (j->convert != NULL) > 1)
+        opt_usage("--show, --get and --convert exclude each other");
+    if (j->look.modes || j->json || j->look.match)
+        opt_usage("--%s goes with no other mode", name);
+    if (j->o.operands + (j->o.model != NULL) > 1)
+        opt_usage("--%s takes one FILE", name);
+    if (j->convert && j->o.output)
+        opt_usage("--convert names its file itself, without -o");
+}
+
+static void check_pickle(const job *j)
+{
+    if (j->look.modes != LOOK_PICKLE)
+        opt_usage("--pickle goes with no other mode");
+    if (j->look.match)
+        opt_usage("--match is about tensors, --pickle is not");
+    if (!j->o.operands && !j->o.model)
+        opt_usage("--pickle needs a FILE");
+}
+
 /* What cannot be wanted together. */
 static void check(job *j)
 {
-    bool one = j->show || j->get;
-
-    if (j->show && j->get)
-        opt_usage("--show and --get exclude each other");
-    if (one && (j->look.modes || j->json || j->look.match))
-        opt_usage("--%s is about one tensor and goes with no other mode",
-                  j->show ? "show" : "get");
-    if (one && j->o.operands + (j->o.model != NULL) > 1)
-        opt_usage("--%s takes one FILE", j->show ? "show" : "get");
+    if (j->show || j->get || j->convert)
+        check_single(j);
+    if (j->look.modes & LOOK_PICKLE)
+        check_pickle(j);
+    if (j->dtype >= 0 && !j->convert)
+        opt_usage("--dtype belongs to --convert");
     if (!j->json && !is_single(j->look.modes))
         opt_usage("one table at a time (or all of them with --json)");
     if (j->look.size && j->look.modes)
@@ -154,17 +194,38 @@ static void report(job *j, const char *name, pcv_bytes *b)
     pcv_error_clear();
 }
 
+/* Tensors found, or -1. */
+static int describe_tensors(job *j, const char *name, pcv_bytes *b)
+{
+    look_subject s;
+    int found = -1;
+
+    if (look_open(&s, name, j->look.modes & LOOK_SUMMARY) == 0) {
+        found = describe(j, &s, b);
+        look_close(&s);
+    }
+    return found;
+}
+
+static int describe_pickle(job *j, const char *name, pcv_bytes *b)
+{
+    int refused = j->json ? pickle_json(name, &j->look, b)
+                          : pickle_text(name, &j->look, b);
+
+    j->refused += refused > 0;
+    return refused;
+}
+
 /* 0, or the status of an output that cannot be written. */
 static int one_operand(job *j, const char *name)
 {
     pcv_bytes b = {0};
-    look_subject s;
-    int found = -1, status;
+    int found, status;
 
-    if (look_open(&s, name, j->look.modes & LOOK_SUMMARY) == 0) {
-        found = describe(j, &s, &b);
-        look_close(&s);
-    }
+    if (j->look.modes & LOOK_PICKLE)
+        found = describe_pickle(j, name, &b);
+    else
+        found = describe_tensors(j, name, &b);
     if (found < 0) {
         report(j, name ? name : "default", &b);
     } else {
@@ -187,7 +248,10 @@ static int write_head(job *j)
 
     if (j->json || (j->look.modes & LOOK_SUMMARY))
         return 0;
-    table_head(&j->look, &b);
+    if (j->look.modes & LOOK_PICKLE)
+        pickle_head(&j->look, &b);
+    else
+        table_head(&j->look, &b);
     if (b.failed)
         opt_fatal_memory();
     status = sink_write(&j->out, b.data, b.len);
@@ -203,6 +267,8 @@ static int verdict(const job *j)
         return OPT_SOME_FAILED;
     if (j->failed)
         return j->worst;
+    if (j->refused)
+        return 1;
     if (j->found || !j->look.match)
         return 0;
     opt_warn("no tensor matches '%s'", opt_shown(j->look.match));
@@ -315,6 +381,24 @@ static int one_tensor(job *j)
     return status;
 }
 
+/* ---- another file ---------------------------------------------------- */
+
+static int convert(const job *j)
+{
+    static const char *const dtype_name[] = { "F32", "F16", "BF16" };
+    const char *file = j->o.model ? j->o.model
+                       : j->o.operands ? j->o.operand[0] : NULL;
+    look_subject s;
+
+    if (look_open(&s, file, false) < 0 ||
+        pcv_weights_save(s.weights, j->convert,
+                         j->dtype < 0 ? NULL : dtype_name[j->dtype],
+                         j->o.force) < 0)
+        opt_fatal_pcv();
+    look_close(&s);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     job j = {0};
@@ -324,6 +408,8 @@ int main(int argc, char **argv)
     check(&j);
     if (j.get)
         sink_refuse_terminal(j.o.output, "values", "--show=NAME");
+    if (j.convert)
+        return opt_finish(convert(&j));
     status = sink_open(&j.out, j.o.output, j.o.force);
     if (status == 0)
         status = j.show || j.get ? one_tensor(&j) : tell(&j);

@@ -285,6 +285,29 @@ size_t pcv_weights_metas(const pcv_weights *w);
 const char *pcv_weights_meta_key(const pcv_weights *w, size_t i);
 const char *pcv_weights_meta_value(const pcv_weights *w, size_t i);
 
+/* Writes them as a .safetensors file; floats as "F32", "F16" or "BF16", or as
+ * they are when dtype is NULL.  73 if it exists, unless force.  The file that
+ * is open may be replaced. */
+int pcv_weights_save(const pcv_weights *w, const char *path, const char *dtype,
+                     bool force);
+
+/* What the pickle of a PyTorch file asks for; nothing in it is executed.  A
+ * directory: its pytorch_model.bin. */
+typedef struct pcv_pickle pcv_pickle;
+
+typedef struct {
+    const char *what;           /* "global"; "opcode", "form": only where they
+                                   are refused */
+    const char *name;           /* "torch.FloatStorage", escaped */
+    size_t offset, count;       /* of the first in the pickle; how many */
+    bool allowed;
+} pcv_pickle_ask;
+
+pcv_pickle *pcv_pickle_open(const char *path);  /* NULL: there is no pickle */
+void pcv_pickle_close(pcv_pickle *p);           /* NULL ok */
+size_t pcv_pickle_count(const pcv_pickle *p);
+int pcv_pickle_get(const pcv_pickle *p, size_t i, pcv_pickle_ask *ask);
+
 /* What a pass costs for an input size ("224x224"; NULL: the model's own). */
 typedef struct {
     double parameters, elements, channels;

@@ -4,20 +4,24 @@
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct pcv_weights {
     pcv_tensors t;
     char *path;
 };
 
-/* The file itself, or that of a directory. */
-static char *file_of(const char *path)
+static bool is_directory(const char *path)
 {
     struct stat st;
 
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        return pcv_tensors_file(path);
-    return pcv_strdup(path);
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* The file itself, or that of a directory. */
+static char *file_of(const char *path)
+{
+    return is_directory(path) ? pcv_tensors_file(path) : pcv_strdup(path);
 }
 
 pcv_weights *pcv_weights_open(const char *path)
@@ -187,4 +191,72 @@ const char *pcv_weights_meta_key(const pcv_weights *w, size_t i)
 const char *pcv_weights_meta_value(const pcv_weights *w, size_t i)
 {
     return i < w->t.keys ? w->t.value[i] : NULL;
+}
+
+int pcv_weights_save(const pcv_weights *w, const char *path, const char *dtype,
+                     bool force)
+{
+    pcv_dtype as;
+
+    if (dtype && (pcv_dtype_find(dtype, &as) < 0 || as > PCV_BF16 ||
+                  as == PCV_F64))
+        return pcv_fail(EX_USAGE, "weights of type '%s', want F32, F16 or "
+                        "BF16", dtype);
+    if (!force && access(path, F_OK) == 0)
+        return pcv_fail(EX_CANTCREAT, "%s: exists (use -f to replace it)",
+                        path);
+    return pcv_tensors_convert(path, &w->t, dtype ? &as : NULL);
+}
+
+/* ---- pickles --------------------------------------------------------- */
+
+struct pcv_pickle {
+    pcv_requests asks;
+};
+
+static char *pickle_of(const char *path)
+{
+    pcv_buf b = {0};
+
+    pcv_buf_puts(&b, path);
+    if (is_directory(path))
+        pcv_buf_puts(&b, "/pytorch_model.bin");
+    return b.failed ? NULL : b.data;
+}
+
+pcv_pickle *pcv_pickle_open(const char *path)
+{
+    pcv_pickle *p = pcv_alloc(1, sizeof *p);
+    char *file = p ? pickle_of(path) : NULL;
+    int status = file ? pcv_requests_read(&p->asks, file) : -1;
+
+    pcv_free(file);
+    if (status == 0)
+        return p;
+    pcv_free(p);
+    return NULL;
+}
+
+void pcv_pickle_close(pcv_pickle *p)
+{
+    if (p)
+        pcv_requests_free(&p->asks);
+    pcv_free(p);
+}
+
+size_t pcv_pickle_count(const pcv_pickle *p)
+{
+    return p->asks.count;
+}
+
+int pcv_pickle_get(const pcv_pickle *p, size_t i, pcv_pickle_ask *ask)
+{
+    const pcv_request *a;
+
+    if (i >= p->asks.count)
+        return pcv_fail(EX_USAGE, "item %zu of %zu", i, p->asks.count);
+    a = &p->asks.ask[i];
+    *ask = (pcv_pickle_ask){ a->what, a->name, a->offset, a->count,
+                             a->allowed };
+    return 0;
 }

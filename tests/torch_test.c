@@ -292,8 +292,8 @@ static const struct {
     {BYTES("NQ."), "byte 3 (BINPERSID): of a value of 1, want a tuple of 5"},
     {BYTES("N\x85Q."), "(BINPERSID): of a tuple of 1, want a tuple of 5"},
     {BYTES("(NNNNNtQ."), "(BINPERSID): want ('storage', type, key, location"},
-    {BYTES("(U\7storagectorch\nFloatStorage\nU\1" "0U\3cpuJ\xff\xff\xff\xfftQ."),
-     "(BINPERSID): want ('storage', type, key, location, count)"},
+    {BYTES("(U\7storagectorch\nFloatStorage\nU\1" "0U\3cpuJ\xff\xff\xff\xff"
+           "tQ."), "(BINPERSID): want ('storage', type, key, location, count)"},
     {BYTES("(U\7storagectorch\nSize\nU\1" "0U\3cpuK\6tQ."), "want ('storage'"},
     {BYTES("(U\7sturagectorch\nFloatStorage\nU\1" "0U\3cpuK\6tQ."), "want ('s"},
 };
@@ -376,7 +376,8 @@ static void test_globals(void **state)
 
 /* ---- tensors that lie ------------------------------------------------ */
 
-#define VIEW(...) { .type = "FloatStorage", .key = "0", .count = 6, __VA_ARGS__ }
+#define VIEW(...) \
+    { .type = "FloatStorage", .key = "0", .count = 6, __VA_ARGS__ }
 #define MAX INT64_MAX
 
 static const struct {
@@ -938,6 +939,212 @@ static void test_shards_refused(void **state)
     assert_failed(EX_NOINPUT, "none.bin: No such file");
 }
 
+/* ---- what a pickle asks for ------------------------------------------ */
+
+static const struct {
+    const char *text;
+    size_t n;
+    const char *want;           /* offset what name verdict count, .. */
+} scans[] = {
+    {BYTES("\x80\2}."), ""},
+    {BYTES("\x80\2ccollections\nOrderedDict\n)Rccollections\nOrderedDict\n."),
+     "2 global collections.OrderedDict + 2; "},
+    {BYTES("\x80\2cos\nsystem\nctorch\nSize\ncos\nsystem\ncposix\nsystem\n."),
+     "2 global os.system - 2; 13 global torch.Size + 1; "
+     "36 global posix.system - 1; "},
+    {BYTES("\x80\2(S'id'\nios\nsystem\n."),
+     "3 opcode STRING - 1; 9 opcode INST - 1; 9 global os.system - 1; "},
+    {BYTES("\x80\4\x95\0\0\0\0\0\0\0\0\x8c\2os\x94\x8c\6system\x94\x93N."),
+     "0 form another protocol than 2 - 1; 2 opcode FRAME - 1; "
+     "11 opcode SHORT_BINUNICODE - 2; 15 opcode MEMOIZE - 2; "
+     "25 opcode STACK_GLOBAL - 1; 25 global os.system - 1; "},
+    {BYTES("\x80\2X\2\0\0\0osq\7U\4evalq\5Nh\7h\5\x93."),
+     "24 opcode STACK_GLOBAL - 1; 24 global os.eval - 1; "},
+    {BYTES("\x80\2V os\np10\nN\x8d\1\0\0\0\0\0\0\0xg10\n2\x93."),
+     "2 opcode UNICODE - 1; 7 opcode PUT - 1; 12 opcode BINUNICODE8 - 1; "
+     "22 opcode GET - 1; 26 opcode DUP - 1; 27 opcode STACK_GLOBAL - 1; "
+     "27 global  os. os - 1; "},
+    {BYTES("\x80\2N\x93" "h\1h\2\x93."),
+     "3 opcode STACK_GLOBAL - 2; 3 global ?.? - 2; "},
+    {BYTES("\x80\2\x93o\x81\x92\x82\1\x83\1\1\x84\1\1\1\1."),
+     "2 opcode STACK_GLOBAL - 1; 2 global ?.? - 1; 3 opcode OBJ - 1; "
+     "4 opcode NEWOBJ - 1; 5 opcode NEWOBJ_EX - 1; 6 opcode EXT1 - 1; "
+     "8 opcode EXT2 - 1; 11 opcode EXT4 - 1; "},
+    {BYTES("\x80\2.\x80\2cos\nsystem\n."), "5 global os.system - 1; "},
+    {BYTES("\x80\2.N."), "3 form bytes after STOP - 1; "},
+    {BYTES("\x80\2N"), "3 form no STOP - 1; "},
+    {BYTES("\x80\2cos\nsystem\n\xffN."),
+     "2 global os.system - 1; 13 form a byte that is no opcode - 1; "},
+    {BYTES("\x80\2cos\nsys"), "2 form an instruction that is cut off - 1; "},
+    {BYTES("\x80\2\x8a\11\1\1\1\1\1\1\1\1\1."),
+     "2 form an integer of more than 8 bytes - 1; "},
+    {BYTES("\x80\2ca\0b\n\033\t\n."), "2 global a\\000b.\\033\\t - 1; "},
+    {BYTES("\x80\2c\n\n."), "2 global . - 1; "},
+};
+
+static void list_asks(const char *file, pcv_buf *out)
+{
+    pcv_requests a;
+
+    pcv_buf_clear(out);
+    if (pcv_requests_read(&a, file) < 0)
+        fail_msg("%s", pcv_error());
+    for (size_t i = 0; i < a.count; i++)
+        pcv_buf_printf(out, "%zu %s %s %c %zu; ", a.ask[i].offset,
+                       a.ask[i].what, a.ask[i].name,
+                       a.ask[i].allowed ? '+' : '-', a.ask[i].count);
+    pcv_requests_free(&a);
+}
+
+static void test_scan(void **state)
+{
+    static const char bare[] = "0 form a pickle without an archive - 1; ";
+    pcv_buf seen = {0};
+
+    (void)state;
+    for (size_t i = 0; i < PCV_LEN(scans); i++) {
+        const pcv_buf p = { .data = (char *)(uintptr_t)scans[i].text,
+                            .len = scans[i].n };
+
+        archive_torch("x", &p, 0);
+        list_asks("x", &seen);
+        assert_string_equal(seen.len ? seen.data : "", scans[i].want);
+        scratch_put("x", p.data, p.len);
+        if (strstr(scans[i].want, "form") || seen.len == 0)
+            continue;
+        list_asks("x", &seen);
+        assert_memory_equal(seen.data, bare, strlen(bare));
+        assert_string_equal(seen.data + strlen(bare), scans[i].want);
+    }
+    pcv_buf_free(&seen);
+}
+
+static void test_scan_refused(void **state)
+{
+    pcv_buf p = {0}, many = {0};
+    pcv_requests a;
+    long k = 1;
+
+    (void)state;
+    make_npz("x");
+    assert_int_equal(pcv_requests_read(&a, "x"), -1);
+    assert_failed(EX_DATAERR, "x: a ZIP archive without one data.pkl");
+    scratch_puts("x", "text");
+    assert_int_equal(pcv_requests_read(&a, "x"), -1);
+    assert_failed(EX_DATAERR, "x: no pickle in it");
+    repeat(&many, "ca\nb\n", 1000001);
+    archive_torch("x", &many, 0);
+    assert_int_equal(pcv_requests_read(&a, "x"), -1);
+    assert_failed(EX_DATAERR, "asks for more than 1000000 things");
+    pcv_buf_free(&many);
+    make_checkpoint(&p, "model");
+    archive_torch("x", &p, 24);
+    for (; k < 100; k++) {
+        int status;
+
+        pcv_alloc_fail_at(k);
+        status = pcv_requests_read(&a, "x");
+        pcv_alloc_fail_at(0);
+        pcv_requests_free(&a);
+        if (status == 0)
+            break;
+        assert_failed(EX_OSERR, "out of memory");
+    }
+    assert_true(k > 5 && k < 100);
+    pcv_buf_free(&p);
+}
+
+/* ---- conversion ------------------------------------------------------ */
+
+/* Through the bits of the result: half a unit in the last place, ties to
+ * even, infinity, subnormals. */
+static const struct {
+    double x;
+    uint16_t f16, bf16;
+} narrow[] = {
+    {0, 0, 0}, {-0.0, 0x8000, 0x8000}, {1, 0x3c00, 0x3f80},
+    {-2, 0xc000, 0xc000}, {0x1p-14, 0x0400, 0x3880}, {65504, 0x7bff, 0x4780},
+    {65519.99, 0x7bff, 0x4780}, {65520, 0x7c00, 0x4780},
+    {1e300, 0x7c00, 0x7f80}, {-1e300, 0xfc00, 0xff80},
+    {1 + 0x1p-11, 0x3c00, 0x3f80}, {1 + 0x1p-11 + 0x1p-40, 0x3c01, 0x3f80},
+    {1 + 0x3p-11, 0x3c02, 0x3f80}, {1 + 0x1p-8, 0x3c04, 0x3f80},
+    {1 + 0x1p-8 + 0x1p-40, 0x3c04, 0x3f81}, {1 + 0x3p-8, 0x3c0c, 0x3f82},
+    {2 - 0x1p-12, 0x4000, 0x4000}, {0x1p-24, 0x0001, 0x3380},
+    {0x1p-25, 0x0000, 0x3300}, {0x1.8p-25, 0x0001, 0x3340},
+    {0x3p-25, 0x0002, 0x33c0}, {0x1p-14 - 0x1p-26, 0x0400, 0x3880},
+    {0x1p-133, 0, 0x0001}, {0x1p-134, 0, 0}, {0x1.8p-134, 0, 0x0001},
+    {0x1p-126, 0, 0x0080}, {0x1p-126 - 0x1p-135, 0, 0x0080},
+    {0x1.fep127, 0x7c00, 0x7f7f}, {0x1.ffp127, 0x7c00, 0x7f80},
+    {5e-324, 0, 0},
+};
+
+static void test_narrow(void **state)
+{
+    static const pcv_dtype half[] = { PCV_F16, PCV_BF16 };
+
+    (void)state;
+    for (size_t i = 0; i < PCV_LEN(narrow); i++) {
+        uint16_t out[2];
+
+        for (int k = 0; k < 2; k++)
+            pcv_dtype_from_double(half[k], &narrow[i].x, 1, &out[k]);
+        if (out[0] != narrow[i].f16 || out[1] != narrow[i].bf16)
+            fail_msg("%a: %04x %04x", narrow[i].x, out[0], out[1]);
+    }
+    for (uint32_t bits = 0; bits < 65536; bits++)   /* there and back */
+        for (int k = 0; k < 2; k++) {
+            uint16_t in = (uint16_t)bits, out;
+            double x;
+
+            pcv_dtype_to_double(half[k], &in, 1, &x);
+            pcv_dtype_from_double(half[k], &x, 1, &out);
+            if (x < 0 || x >= 0)
+                assert_int_equal(in, out);
+            else
+                assert_int_equal(out, (in & 0x8000) | (k ? 0x7fc0 : 0x7e00));
+        }
+}
+
+static void test_convert(void **state)
+{
+    static const pcv_dtype to[] = { PCV_F32, PCV_F16, PCV_BF16 };
+    pcv_tensors t, u;
+    pcv_buf p = {0};
+
+    (void)state;
+    make_npz("x");
+    open_good(&t, "x");
+    assert_int_equal(pcv_tensors_convert("y", &t, NULL), 0);
+    open_good(&u, "y");
+    assert_int_equal(u.count, t.count);
+    assert_string_equal(pcv_tensors_meta(&u, "format"), "pt");
+    for (size_t i = 0; i < t.count; i++) {
+        const pcv_tensor *a = &t.tensor[i];
+        const pcv_tensor *b = pcv_tensors_find(&u, a->name);
+
+        assert_int_equal(b->dtype, a->dtype);
+        assert_int_equal(b->bytes, a->bytes);
+        assert_int_equal(b->rank, a->rank);
+        assert_memory_equal(b->data, a->data, a->bytes);
+    }
+    for (size_t i = 0; i < PCV_LEN(to); i++) {
+        pcv_tensors v;
+
+        assert_int_equal(pcv_tensors_convert("z", &u, &to[i]), 0);
+        open_good(&v, "z");
+        assert_int_equal(v.keys, 1);
+        assert_int_equal(pcv_tensors_find(&v, "packed")->dtype, to[i]);
+        assert_int_equal(pcv_tensors_find(&v, "layers/f")->dtype, PCV_I16);
+        pcv_tensors_close(&v);
+    }
+    assert_int_equal(pcv_tensors_convert("/dev/full", &u, NULL), -1);
+    assert_failed(EX_IOERR, "/dev/full: No space left on device");
+    assert_int_equal(pcv_tensors_convert("y", &u, NULL), 0);   /* over itself */
+    pcv_tensors_close(&t);
+    pcv_tensors_close(&u);
+    pcv_buf_free(&p);
+}
+
 /* ---- directories ----------------------------------------------------- */
 
 static void test_directory(void **state)
@@ -1035,6 +1242,10 @@ int main(void)
         TEST(test_npz_deflated),
         TEST(test_shards),
         TEST(test_shards_refused),
+        TEST(test_scan),
+        TEST(test_scan_refused),
+        TEST(test_narrow),
+        TEST(test_convert),
         TEST(test_directory),
         cmocka_unit_test_setup(test_golden, scratch_none),
     };

@@ -161,6 +161,9 @@ int pcv_dtype_find(const char *name, pcv_dtype *t);  /* 0, or -1 quietly */
 /* n little-endian elements at src (any alignment) as float or double. */
 void pcv_dtype_to_float(pcv_dtype t, const void *src, size_t n, float *dst);
 void pcv_dtype_to_double(pcv_dtype t, const void *src, size_t n, double *dst);
+/* And back: F32, F16 and BF16, to the nearest, ties to even. */
+void pcv_dtype_from_double(pcv_dtype t, const double *src, size_t n,
+                           void *dst);
 
 /* An array of a file or of the network's inputs and outputs, row-major. */
 #define PCV_MAX_RANK 8

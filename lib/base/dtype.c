@@ -7,6 +7,8 @@
  */
 #include "base.h"
 
+#include <assert.h>
+#include <math.h>
 #include <string.h>
 
 static const struct {
@@ -152,6 +154,54 @@ void pcv_dtype_to_double(pcv_dtype t, const void *src, size_t n, double *dst)
 
     for (size_t i = 0; i < n; i++)
         dst[i] = one(t, p + size * i);
+}
+
+/* ---- back ------------------------------------------------------------ */
+
+/* x as 1 sign, e bits of exponent and f of fraction.  In [2^(k-1), 2^k) two
+ * neighbours are 2^(k-1-f) apart: x over that, rounded to the nearest (ties
+ * to even, as rint does), counts them.  Rounding up to the next power of two
+ * carries into the exponent; beyond the last it arrives at infinity. */
+static uint16_t narrow(double x, int e, int f)
+{
+    int bias = (1 << (e - 1)) - 1, k;
+    int sign = signbit(x) ? 1 << (e + f) : 0;
+    int infinity = ((1 << e) - 1) << f, bits = infinity;
+
+    if (isnan(x))
+        return (uint16_t)(sign | infinity | 1 << (f - 1));
+    if (isfinite(x)) {
+        frexp(x, &k);
+        k = x == 0 || k < 2 - bias ? 2 - bias : k;  /* subnormal: as the least
+                                                       of the others */
+        bits = ((k - 2 + bias) << f) + (int)rint(ldexp(fabs(x), f + 1 - k));
+    }
+    return (uint16_t)(sign | (bits < infinity ? bits : infinity));
+}
+
+static void store(unsigned char *p, uint64_t bits, size_t size)
+{
+    for (; size > 0; size--, bits >>= 8)
+        *p++ = (unsigned char)(bits & 255);
+}
+
+void pcv_dtype_from_double(pcv_dtype t, const double *src, size_t n, void *dst)
+{
+    unsigned char *p = dst;
+    size_t size = type[t].size;
+
+    assert(t == PCV_F32 || t == PCV_F16 || t == PCV_BF16);
+    for (size_t i = 0; i < n; i++, p += size) {
+        float x = (float)src[i];
+        uint32_t bits;
+
+        memcpy(&bits, &x, sizeof bits);
+        if (t == PCV_F16)
+            bits = narrow(src[i], 5, 10);
+        else if (t == PCV_BF16)
+            bits = narrow(src[i], 8, 7);
+        store(p, bits, size);
+    }
 }
 
 size_t pcv_array_count(const pcv_array *a)

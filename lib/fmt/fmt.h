@@ -101,6 +101,37 @@ int pcv_tensors_save(const char *path, const pcv_tensor_out *t, size_t count,
                      const char *const *key, const char *const *value,
                      size_t keys);
 
+/* ---- convert.c ------------------------------------------------------- */
+
+/* Writes the tensors as a safetensors file, in their order, with their
+ * metadata and format = pt, which other programs want to see; floats as *as
+ * (F32, F16 or BF16, to the nearest, ties to even) unless it is NULL.  0 or
+ * -1. */
+int pcv_tensors_convert(const char *path, const pcv_tensors *t,
+                        const pcv_dtype *as);
+
+/* ---- scan.c: what a pickle asks for ---------------------------------- */
+
+/* Something at one or more places of a pickle. */
+typedef struct {
+    const char *what;           /* "global"; "opcode", one that no state dict
+                                   needs; "form": wrong beside these */
+    char *name;                 /* "torch.FloatStorage", "INST"; escaped */
+    size_t offset;              /* of the first in the pickle */
+    size_t count;
+    bool allowed;
+} pcv_request;
+
+typedef struct {
+    pcv_request *ask;               /* in the order of their offsets */
+    size_t count;
+} pcv_requests;
+
+/* Of an archive of torch.save, or a bare pickle.  Nothing is executed, and
+ * nothing that is found ends the reading.  0, or -1: there is no pickle. */
+int pcv_requests_read(pcv_requests *a, const char *path);
+void pcv_requests_free(pcv_requests *a);
+
 /* ---- sts.c: a stream of latents (pcv-formats(5)) --------------------- */
 
 /* Appends one record; keys as in the manual page. */

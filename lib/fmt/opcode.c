@@ -196,6 +196,21 @@ pcv_op_found pcv_op_next(pcv_op *op, const unsigned char *data, size_t n,
     return PCV_OP_OK;
 }
 
+/* A NUL would end the text, and hide what is behind it. */
+void pcv_op_escape(pcv_buf *b, const char *text, size_t n)
+{
+    char piece[257];
+
+    n = n < sizeof piece ? n : sizeof piece - 1;
+    memcpy(piece, text, n);
+    piece[n] = '\0';
+    for (size_t at = 0; at <= n; at += strlen(piece + at) + 1) {
+        if (at > 0)
+            pcv_buf_puts(b, "\\000");
+        pcv_buf_escape(b, piece + at);
+    }
+}
+
 /* ---- globals --------------------------------------------------------- */
 
 static const pcv_global global[] = {

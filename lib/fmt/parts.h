@@ -22,6 +22,8 @@ int pcv_refuse_text(const char *file, const char *tensor, const char *verb,
 char *pcv_tensor_name(const char *text, size_t n, const char *file);
 /* Room for `count` tensors.  0 or -1. */
 int pcv_tensors_room(pcv_tensors *t, size_t count);
+/* Does the file begin like a ZIP archive? */
+bool pcv_is_zip(const pcv_file *f);
 /* All names differ?  0 or -1. */
 int pcv_tensors_unique(const pcv_tensors *t, const char *file);
 
@@ -84,6 +86,9 @@ typedef struct {
 /* The global of a GLOBAL instruction; NULL: not one of them. */
 const pcv_global *pcv_global_find(const pcv_op *op);
 
+/* Adds text of a pickle for messages: escaped, and cut after 256 bytes. */
+void pcv_op_escape(pcv_buf *b, const char *text, size_t n);
+
 /* ---- pickle.c: a state dict, without executing anything -------------- */
 
 /* Elements that tensors are views of; `key` names them in the archive. */
@@ -128,6 +133,7 @@ void pcv_state_dict_free(pcv_state_dict *s);
 
 /* On failure what t has is left to pcv_tensors_close. */
 size_t pcv_torch_pickle(const pcv_zip *z);  /* the entry, or SIZE_MAX */
+bool pcv_torch_is_script(const pcv_zip *z);     /* it has a pickle */
 int pcv_torch_read(pcv_tensors *t, const pcv_zip *z);
 bool pcv_npz_probe(const pcv_zip *z);
 int pcv_npz_read(pcv_tensors *t, const pcv_zip *z);

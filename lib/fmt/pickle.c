@@ -84,24 +84,13 @@ static int refuse(const machine *m, const char *what, ...)
     return -1;
 }
 
-/* Adds text of the file, cut short and escaped. */
-static void add_text(pcv_buf *b, const char *text, size_t n)
-{
-    char s[129];
-
-    n = n < sizeof s ? n : sizeof s - 1;
-    memcpy(s, text, n);
-    s[n] = '\0';
-    pcv_buf_escape(b, s);
-}
-
 static int refuse_global(const machine *m)
 {
     pcv_buf b = {0};
 
-    add_text(&b, m->op.text[0], m->op.length[0]);
+    pcv_op_escape(&b, m->op.text[0], m->op.length[0]);
     pcv_buf_puts(&b, ".");
-    add_text(&b, m->op.text[1], m->op.length[1]);
+    pcv_op_escape(&b, m->op.text[1], m->op.length[1]);
     if (!b.failed)
         refuse(m, "asks for %s, which no state dict needs and which could "
                "run code (pcv-inspect --pickle lists all that is asked for)",

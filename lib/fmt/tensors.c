@@ -118,7 +118,7 @@ static bool begins(const pcv_file *f, const void *magic, size_t n)
 
 /* Byte 8 of a ZIP is the method of its first entry, of safetensors the
  * beginning of the header. */
-static bool is_zip(const pcv_file *f)
+bool pcv_is_zip(const pcv_file *f)
 {
     return begins(f, "PK\5\6", 4) ||
            (begins(f, "PK\3\4", 4) && (f->size < 9 || f->data[8] != '{'));
@@ -182,7 +182,7 @@ static int read_file(pcv_tensors *t, const char *path, const char *name,
 {
     bool named = t->file.mapped && path == name;
 
-    if (is_zip(&t->file))
+    if (pcv_is_zip(&t->file))
         return read_zip(t, named ? path : NULL, &t->file, name);
     if (refuse_old(&t->file, name) < 0)
         return -1;

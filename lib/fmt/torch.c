@@ -44,8 +44,10 @@ static int refuse_entry(const pcv_zip *z, size_t i, const char *what)
                            z->entry[i].name, what);
 }
 
-static bool is_script(const pcv_zip *z, size_t prefix)
+bool pcv_torch_is_script(const pcv_zip *z)
 {
+    size_t prefix = prefix_length(z->entry[pcv_torch_pickle(z)].name);
+
     for (size_t i = 0; i < z->count; i++) {
         const char *name = z->entry[i].name;
 
@@ -56,9 +58,9 @@ static bool is_script(const pcv_zip *z, size_t prefix)
     return false;
 }
 
-static int check_entries(const pcv_zip *z, size_t prefix)
+static int check_entries(const pcv_zip *z)
 {
-    if (is_script(z, prefix))
+    if (pcv_torch_is_script(z))
         return pcv_refuse(z->file, NULL, "a TorchScript archive, which holds "
                           "code: in PyTorch, if you trust it, torch.jit.load "
                           "it and torch.save its state_dict()");
@@ -339,8 +341,7 @@ int pcv_torch_read(pcv_tensors *t, const pcv_zip *z)
     void *data = NULL;
     int status = -1;
 
-    if (check_entries(z, prefix_length(z->entry[r.pickle].name)) < 0 ||
-        check_byteorder(z, r.pickle) < 0)
+    if (check_entries(z) < 0 || check_byteorder(z, r.pickle) < 0)
         return -1;
     if (size > MAX_PICKLE)
         return pcv_refuse(z->file, NULL, "a pickle of %zu bytes, want at most "
