@@ -7,6 +7,11 @@
 
 /* ---- ZIP ------------------------------------------------------------- */
 
+uint32_t archive_crc(const void *data, size_t n)
+{
+    return (uint32_t)crc32(0, data, (uInt)n);
+}
+
 static void number(pcv_buf *b, size_t bytes, uint64_t v)
 {
     for (; bytes > 0; bytes--, v >>= 8)
@@ -18,17 +23,13 @@ static void common(pcv_buf *b, const archive_entry *e, size_t claim,
                    size_t name)
 {
     size_t size = e->size ? e->size : e->n;
-    uLong crc = crc32(0, e->data, (uInt)(e->method ? 0 : e->n));
+    uint32_t crc = e->method ? 0 : archive_crc(e->data, e->n);
 
-    if (e->method)
-        crc = e->crc;
-    else
-        crc ^= e->crc;
     number(b, 2, 20);
     number(b, 2, e->flags | 0x800);
     number(b, 2, e->method);
     number(b, 4, 0x00210000);
-    number(b, 4, crc);
+    number(b, 4, crc ^ e->crc);
     number(b, 4, e->n + claim);
     number(b, 4, size + claim);
     number(b, 2, name);

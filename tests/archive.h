@@ -21,7 +21,8 @@ typedef struct {
     const char *local;          /* the name before the data, if another */
     unsigned method, flags;     /* 8: data is deflated; flags 1: encrypted */
     size_t size;                /* unpacked, if another than n */
-    uint32_t crc;               /* xor-ed into the checksum */
+    uint32_t crc;               /* xor-ed into the checksum; of deflated data
+                                   the checksum itself */
     size_t claim;               /* added to both sizes in the directory */
     bool shared;                /* the data are those of the entry before */
 } archive_entry;
@@ -37,8 +38,9 @@ void archive_put(archive *a, const char *name, const void *data, size_t n);
 void archive_end(archive *a);
 void archive_free(archive *a);
 
-/* Raw deflate. */
+/* Raw deflate, and the checksum of what is not packed. */
 void archive_deflate(pcv_buf *out, const void *data, size_t n);
+uint32_t archive_crc(const void *data, size_t n);
 
 /* ---- pickles --------------------------------------------------------- */
 
