@@ -152,7 +152,7 @@ void pickle_tensor(pcv_buf *b, const pickle_view *v)
 {
     int64_t dense[9], step = 1;
 
-    for (int k = v->rank - 1; k >= 0; k--) {
+    for (int k = v->rank - 1; k >= 0 && !v->stride; k--) {
         dense[k] = step;
         step *= v->dim[k];
     }

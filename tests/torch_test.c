@@ -623,7 +623,7 @@ static void test_damage(void **state)
 {
     pcv_buf p = good_pickle();
     archive a = {0};
-    char name[16];
+    char name[32];
 
     (void)state;
     for (int bad = 0; bad < 2; bad++) {
