@@ -123,7 +123,7 @@ typedef struct {
 } pcv_request;
 
 typedef struct {
-    pcv_request *ask;               /* in the order of their offsets */
+    pcv_request *ask;           /* in the order of their offsets */
     size_t count;
 } pcv_requests;
 

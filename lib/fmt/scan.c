@@ -30,7 +30,7 @@ typedef struct {
 
 typedef struct {
     const char *file;           /* for messages */
-    pcv_requests *asks;             /* where all of it goes */
+    pcv_requests *asks;         /* where all of it goes */
     pcv_buf places;             /* of place */
     text last[2];               /* the two values pushed last */
     pcv_buf memo;               /* of text */
@@ -276,8 +276,8 @@ static int gather(scan *s)
 
             if (!name)
                 return -1;
-            a->ask[a->count++] = (pcv_request){ p[i].what, name, p[i].at, 0,
-                                            p[i].allowed };
+            a->ask[a->count++] = (pcv_request){ p[i].what, name, p[i].at,
+                                                0, p[i].allowed };
         }
         a->ask[a->count - 1].count++;
     }
