@@ -29,8 +29,10 @@ static pcv_values *outputs(const decode_run *r, pcv_worker *w,
 static int add_file(const decode_run *r, const pcv_values *v, pcv_bytes *out)
 {
     size_t n = 0;
-    unsigned char *file = r->o.format == PNG ? pcv_picture(r->model, v, &n)
-                                             : pcv_wave(r->model, v, &n);
+    size_t which = pcv_model_main(r->model);
+    unsigned char *file = r->o.format == PNG
+                              ? pcv_picture(r->model, which, v, 0, &n)
+                              : pcv_wave(r->model, which, v, &n);
 
     if (!file)
         return -1;

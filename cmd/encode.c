@@ -257,6 +257,7 @@ int encode_safetensors(encode_run *r)
                          "pcv.pool", "paths"};
     const char *value[] = {"1", kinds[r->what], pcv_model_id(r->model),
                            r->modality, pools[r->pool], NULL};
+    stack *rows = &r->rows;
 
     json_close(&r->names, ']');
     pcv_bytes_add(&r->names, "", 1);
@@ -268,6 +269,6 @@ int encode_safetensors(encode_run *r)
         return EX_DATAERR;
     }
     value[5] = r->names.data;
-    return stack_safetensors(&r->rows, &r->out, kinds[r->what], key, value,
+    return stack_safetensors(&rows, &kinds[r->what], 1, &r->out, key, value,
                              OPT_LEN(key));
 }

@@ -41,13 +41,24 @@ void stack_pack(pcv_bytes *b, const pcv_values *v)
     pcv_bytes_add(b, v->data, v->count * sizeof *v->data);
 }
 
-static size_t row_count(const stack *s)
+static size_t product(int rank, const size_t *dim)
 {
     size_t n = 1;
 
-    for (int i = 0; i < s->rank; i++)
-        n *= s->dim[i];
+    for (int i = 0; i < rank; i++)
+        n *= dim[i];
     return n;
+}
+
+pcv_bytes stack_next(const pcv_bytes *b, size_t *at)
+{
+    pcv_bytes row = {.data = b->data + *at};
+    shape head;
+
+    memcpy(&head, row.data, sizeof head);
+    row.len = sizeof head + product(head.rank, head.dim) * sizeof(float);
+    *at += row.len;
+    return row;
 }
 
 static void print_shape(char text[256], int rank, const size_t *dim)
@@ -69,7 +80,7 @@ static bool same_shape(const stack *s, const shape *row)
 static int fill_owed(stack *s)
 {
     for (; s->owed > 0; s->owed--)
-        if (spool_fill(&s->rows, row_count(s), NAN) != 0)
+        if (spool_fill(&s->rows, product(s->rank, s->dim), NAN) != 0)
             return EX_IOERR;
     return 0;
 }
@@ -115,7 +126,7 @@ int stack_add(stack *s, const char *name, const pcv_bytes *row, int *code)
 /* ---- the whole ------------------------------------------------------- */
 
 /* Nothing but failures, and no shape: n rows of nothing. */
-static int whole_shape(const stack *s, size_t dim[9])
+static int whole_shape(const stack *s, size_t dim[8])
 {
     int rank = s->rank < 0 ? 1 : s->rank;
 
@@ -126,39 +137,45 @@ static int whole_shape(const stack *s, size_t dim[9])
     return rank + 1;
 }
 
-static int write_whole(stack *s, sink *to, const pcv_bytes *head)
+static int write_head(const pcv_bytes *head, sink *to)
 {
-    int status = EX_OSERR;
-
-    if (head->failed)
-        opt_error("%s", pcv_error_code() ? pcv_error() : "out of memory");
-    else
-        status = sink_write(to, head->data, head->len);
-    return status ? status : spool_copy(&s->rows, to);
+    if (!head->failed)
+        return sink_write(to, head->data, head->len);
+    opt_error("%s", pcv_error_code() ? pcv_error() : "out of memory");
+    return EX_OSERR;
 }
 
 int stack_npy(stack *s, sink *to)
 {
     pcv_bytes head = {0};
-    size_t dim[9];
+    size_t dim[8];
     int rank = whole_shape(s, dim), status;
 
     pcv_npy_head(&head, rank, dim);
-    status = write_whole(s, to, &head);
+    status = write_head(&head, to);
     pcv_bytes_free(&head);
-    return status;
+    return status ? status : spool_copy(&s->rows, to);
 }
 
-int stack_safetensors(stack *s, sink *to, const char *tensor,
-                      const char *const *key, const char *const *value,
-                      size_t keys)
+int stack_safetensors(stack *const *s, const char *const *tensor, size_t n,
+                      sink *to, const char *const *key,
+                      const char *const *value, size_t keys)
 {
+    pcv_tensor_info *t = calloc(n, sizeof *t);
     pcv_bytes head = {0};
-    size_t dim[9];
-    int rank = whole_shape(s, dim), status;
+    int status;
 
-    pcv_sts_head(&head, tensor, rank, dim, key, value, keys);
-    status = write_whole(s, to, &head);
+    if (!t)
+        opt_fatal_memory();
+    for (size_t i = 0; i < n; i++) {
+        t[i].name = tensor[i];
+        t[i].rank = whole_shape(s[i], t[i].dim);
+    }
+    pcv_sts_head(&head, t, n, key, value, keys);
+    status = write_head(&head, to);
+    for (size_t i = 0; status == 0 && i < n; i++)
+        status = spool_copy(&s[i]->rows, to);
     pcv_bytes_free(&head);
+    free(t);
     return status;
 }

@@ -1,5 +1,5 @@
 /* stack.h - arrays of one shape, one behind the other, as one array whose
- * first axis counts them: .npy, or the tensor of a .safetensors. */
+ * first axis counts them: .npy, or a tensor of a .safetensors. */
 #ifndef STACK_H
 #define STACK_H
 
@@ -15,18 +15,20 @@ typedef struct {
 
 /* dim NULL: the first row tells.  Exits when there is no room. */
 void stack_open(stack *s, int rank, const size_t *dim);
-/* A row as a record of the pump, and back. */
+/* Appends a row to a record of the pump; the row of a record that begins at
+ * *at, borrowed, and where the one behind it does. */
 void stack_pack(pcv_bytes *b, const pcv_values *v);
+pcv_bytes stack_next(const pcv_bytes *b, size_t *at);
 /* Appends a row.  When it is not of the shape of the others, it says so, sets
  * *code, and nothing is appended.  Returns a status. */
 int stack_add(stack *s, const char *name, const pcv_bytes *row, int *code);
 /* Appends a row of NaN. */
 int stack_add_nan(stack *s);
-/* Writes the whole. */
+/* Writes the whole; n of them as the tensors of one file. */
 int stack_npy(stack *s, sink *to);
-int stack_safetensors(stack *s, sink *to, const char *tensor,
-                      const char *const *key, const char *const *value,
-                      size_t keys);
+int stack_safetensors(stack *const *s, const char *const *tensor, size_t n,
+                      sink *to, const char *const *key,
+                      const char *const *value, size_t keys);
 void stack_close(stack *s);
 
 #endif

@@ -1,5 +1,5 @@
 /* formats.c - the facade of what goes out: text and JSON pieces, npy, sts,
- * pictures and sound, files that appear whole. */
+ * files that appear whole.  What answers are as files is in answers.c. */
 #include "handles.h"
 
 #include <errno.h>
@@ -108,15 +108,22 @@ void pcv_sts_add(pcv_bytes *b, const char *name, const pcv_values *v,
     outer(b, &i);
 }
 
-void pcv_sts_head(pcv_bytes *b, const char *name, int rank, const size_t *dim,
+void pcv_sts_head(pcv_bytes *b, const pcv_tensor_info *t, size_t n,
                   const char *const *key, const char *const *value,
                   size_t keys)
 {
-    pcv_tensor_out t = { .name = name, .dtype = PCV_F32, .rank = rank };
+    pcv_tensor_out *out = pcv_alloc(n, sizeof *out);
     pcv_buf i = inner(b);
 
-    memcpy(t.dim, dim, (size_t)rank * sizeof *dim);
-    pcv_tensors_header(&i, &t, 1, key, value, keys);
+    for (size_t k = 0; out && k < n; k++) {
+        out[k] = (pcv_tensor_out){ .name = t[k].name, .dtype = PCV_F32,
+                                   .rank = t[k].rank };
+        memcpy(out[k].dim, t[k].dim, sizeof out[k].dim);
+    }
+    if (out)
+        pcv_tensors_header(&i, out, n, key, value, keys);
+    i.failed = i.failed || !out;
+    pcv_free(out);
     outer(b, &i);
 }
 
@@ -223,70 +230,6 @@ pcv_values *pcv_values_read(const char *path, const char *name)
     v = npy ? read_npy(&f, path) : NULL;
     pcv_file_close(&f);
     return npy ? v : read_tensor(path, name);
-}
-
-/* ---- pictures and sound ---------------------------------------------- */
-
-static unsigned char byte_of(double v)
-{
-    v = v * 255 + 0.5;
-    return v <= 0 ? 0 : v >= 255 ? 255 : (unsigned char)v;
-}
-
-unsigned char *pcv_png(const unsigned char *pixels, int height, int width,
-                       int channels, size_t *bytes)
-{
-    pcv_buf b = {0};
-
-    if (pcv_png_write(&b, pixels, height, width, channels) < 0 || b.failed) {
-        pcv_buf_free(&b);
-        return NULL;
-    }
-    *bytes = b.len;
-    return (unsigned char *)b.data;
-}
-
-unsigned char *pcv_picture(const pcv_model *m, const pcv_values *out,
-                           size_t *bytes)
-{
-    const pcv_prep *p = &m->net.spec.prep;
-    size_t c = (size_t)p->channels, n = (size_t)p->height * (size_t)p->width;
-    unsigned char *pixels, *png;
-
-    if (pcv_model_classifies(m) || p->modality != PCV_IMAGE ||
-        out->count != n * c || (c != 1 && c != 3)) {
-        pcv_fail(EX_USAGE, "this model's answers are not pictures");
-        return NULL;
-    }
-    if (!(pixels = pcv_alloc(n, c)))
-        return NULL;
-    for (size_t i = 0; i < n * c; i++)
-        pixels[i] = byte_of((double)out->data[i] * p->std[i % c] +
-                            p->mean[i % c]);
-    png = pcv_png(pixels, p->height, p->width, p->channels, bytes);
-    pcv_free(pixels);
-    return png;
-}
-
-unsigned char *pcv_wave(const pcv_model *m, const pcv_values *out,
-                        size_t *bytes)
-{
-    const pcv_prep *p = &m->net.spec.prep;
-    pcv_buf b = {0};
-    size_t n = out->count;
-
-    if (pcv_model_classifies(m) || p->modality != PCV_SOUND) {
-        pcv_fail(EX_USAGE, "this model's answers are not sound");
-        return NULL;
-    }
-    if (p->samples && n > (size_t)p->samples)
-        n = (size_t)p->samples;
-    if (pcv_wav_write(&b, out->data, n, p->rate) < 0 || b.failed) {
-        pcv_buf_free(&b);
-        return NULL;
-    }
-    *bytes = b.len;
-    return (unsigned char *)b.data;
 }
 
 /* ---- files ----------------------------------------------------------- */

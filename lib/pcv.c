@@ -130,6 +130,10 @@ pcv_answer_info pcv_model_answer(const pcv_model *m, size_t i)
                           .queries = (size_t)r->n,
                           .outputs = (size_t)r->outputs };
 
+    if (a.kind == PCV_ANSWER_PICTURE || a.kind == PCV_ANSWER_FLOW)
+        a.pictures = 1;
+    if (a.kind == PCV_ANSWER_FRAMES)
+        a.pictures = (size_t)pcv_spec_part(s, (int)i)->prep.frames;
     shape_of(s, &a);
     return a;
 }
@@ -497,23 +501,6 @@ void pcv_probabilities(const float *logits, size_t count, double *p)
     pcv_softmax(p, count);
 }
 
-static pcv_values *probabilities(pcv_values *v)
-{
-    double *p;
-
-    if (!v)
-        return NULL;
-    if (!(p = pcv_alloc(v->count, sizeof *p))) {
-        pcv_values_free(v);
-        return NULL;
-    }
-    pcv_probabilities(v->data, v->count, p);
-    for (size_t i = 0; i < v->count; i++)
-        v->data[i] = (float)p[i];
-    pcv_free(p);
-    return v;
-}
-
 pcv_values *pcv_classify_file(pcv_worker *w, const char *path)
 {
     pcv_inputs in = { .path = &path, .paths = 1 };
@@ -522,7 +509,11 @@ pcv_values *pcv_classify_file(pcv_worker *w, const char *path)
     pcv_entry *e = NULL;
 
     if (s && pcv_stream_next(s, &e) == 1 && pcv_entry_load(s, e) == 0)
-        v = probabilities(pcv_answer(w, e));
+        v = pcv_answer(w, e);
+    if (v && pcv_interpret(w->m, pcv_model_main(w->m), v) < 0) {
+        pcv_values_free(v);
+        v = NULL;
+    }
     pcv_entry_free(e);
     pcv_stream_close(s);
     return v;

@@ -82,6 +82,7 @@ typedef struct {
     const char *name;           /* of the modality, or "output" */
     int kind;
     size_t queries, outputs;    /* of an item; channels of each */
+    size_t pictures;            /* of PICTURE, FRAMES, FLOW: how many it is */
     int rank;                   /* shape of all of them */
     size_t dim[3];
 } pcv_answer_info;
@@ -114,12 +115,25 @@ typedef struct {
 } pcv_values;
 void pcv_values_free(pcv_values *v);    /* NULL ok */
 
+/* A tensor of a file. */
+typedef struct {
+    const char *name, *dtype;   /* "F32" */
+    int rank;
+    size_t dim[8], count, bytes;
+    size_t offset;              /* of the data within the file; SIZE_MAX: they
+                                   are not there in one piece */
+} pcv_tensor_info;
+
 /* ---- items: files, lists, streams -> one input after the other ------- */
 
 typedef struct {
     const char *const *path;    /* operands; "-" is a data stream on stdin */
     size_t paths;
     const char *list;           /* a file of names, "-" stdin; NULL: none */
+    int (*next)(void *arg, const char **name);  /* or NULL: names after the
+                                   operands, in the place of a list: 1, and
+                                   good until the next call; 0 end; -1 */
+    void *arg;
     bool nul;                   /* its names end in NUL, not newline */
     bool recursive;             /* descend into directories */
     const char *include, *exclude;  /* patterns of file names, or NULL */
@@ -195,13 +209,28 @@ pcv_values *pcv_answer_array(pcv_worker *w, const pcv_values *x);
 /* Softmax of `count` logits into p, in double (may be called on any array). */
 void pcv_probabilities(const float *logits, size_t count, double *p);
 
-/* Reconstruction outputs [queries, channels] as a picture: PNG bytes (freed
- * with free()) with the model's normalisation undone; NULL with pcv_error
- * when the model's answers are not pictures.  Sound likewise: WAV. */
-unsigned char *pcv_picture(const pcv_model *m, const pcv_values *out,
-                           size_t *bytes);
-unsigned char *pcv_wave(const pcv_model *m, const pcv_values *out,
-                        size_t *bytes);
+/* ---- what answers stand for ------------------------------------------ */
+
+/* All of these take the output of answer `which` as pcv_ask gives it; -1 or
+ * NULL with pcv_error when the model answers something else. */
+
+/* What is left as it is by --logits, in place: probabilities of classes
+ * (softmax of each query), pixels of flow; others stay. */
+int pcv_interpret(const pcv_model *m, size_t which, pcv_values *out);
+
+/* Bytes of files, freed with free().  Picture i of pcv_answer_info.pictures
+ * (PICTURE, FRAMES) as PNG, the model's normalisation undone; sound as WAV;
+ * flow as .flo in pixels, and as PNG in the colours of Baker et al. (2011),
+ * full ones for `most` pixels (<= 0: for the largest motion there is). */
+unsigned char *pcv_picture(const pcv_model *m, size_t which,
+                           const pcv_values *out, size_t i, size_t *bytes);
+unsigned char *pcv_wave(const pcv_model *m, size_t which,
+                        const pcv_values *out, size_t *bytes);
+unsigned char *pcv_flow_file(const pcv_model *m, size_t which,
+                             const pcv_values *out, size_t *bytes);
+unsigned char *pcv_flow_picture(const pcv_model *m, size_t which,
+                                const pcv_values *out, double most,
+                                size_t *bytes);
 
 /* ---- output formats -------------------------------------------------- */
 
@@ -222,6 +251,17 @@ void pcv_bytes_number(pcv_bytes *b, double v);          /* %.9g, null */
 void pcv_bytes_clear(pcv_bytes *b);
 void pcv_bytes_free(pcv_bytes *b);
 
+/* The [MASK]s of a text, whose ids are the pcv_entry_values of its entry: how
+ * many; for each, unless they are NULL, its place, which is the query to ask,
+ * and its byte in the text. */
+size_t pcv_text_masks(const pcv_values *ids, int *query, size_t *offset);
+/* Appends the text, each [MASK] replaced by the next of the ids `fill` (NULL:
+ * kept); without what frames it ([CLS], [SEP], [PAD] ..). */
+void pcv_text_fill(pcv_bytes *b, const pcv_values *ids,
+                   const int *fill);
+/* Appends the byte of an id, or "[SEP]" and its like. */
+void pcv_token_text(pcv_bytes *b, int id);
+
 void pcv_npy_head(pcv_bytes *b, int rank, const size_t *dim);   /* float32 */
 
 /* One record of an sts stream (pcv-formats(5)): a safetensors image with one
@@ -229,9 +269,9 @@ void pcv_npy_head(pcv_bytes *b, int rank, const size_t *dim);   /* float32 */
 void pcv_sts_add(pcv_bytes *b, const char *name, const pcv_values *v,
                  const char *const *key, const char *const *value,
                  size_t keys);
-/* The beginning alone of a safetensors file with that tensor; its float32
- * data is to follow. */
-void pcv_sts_head(pcv_bytes *b, const char *name, int rank, const size_t *dim,
+/* The beginning alone of a safetensors file with n tensors of those names and
+ * shapes; their float32 data, one behind the other, is to follow. */
+void pcv_sts_head(pcv_bytes *b, const pcv_tensor_info *t, size_t n,
                   const char *const *key, const char *const *value,
                   size_t keys);
 typedef struct pcv_sts_reader pcv_sts_reader;
@@ -256,14 +296,6 @@ void pcv_out_abort(pcv_out *o);
 /* ---- looking at models ----------------------------------------------- */
 
 typedef struct pcv_weights pcv_weights;
-
-typedef struct {
-    const char *name, *dtype;   /* "F32" */
-    int rank;
-    size_t dim[8], count, bytes;
-    size_t offset;              /* of the data within the file; SIZE_MAX: they
-                                   are not there in one piece */
-} pcv_tensor_info;
 
 typedef struct {
     double min, max, mean, std, norm;

@@ -84,7 +84,7 @@ pcv_stream *pcv_stream_open(const pcv_model *m, const pcv_inputs *in)
     s->m = m;
     s->sources = (pcv_sources){ in->path, in->paths, in->list, in->nul,
                                 in->recursive, in->include, in->exclude,
-                                {0}, false };
+                                {0}, false, in->next, in->arg };
     if (reading(m, in, how) == 0 &&
         overlong_of(in->overlong, &s->overlong) == 0 &&
         pcv_group_open(&s->group, m, how, in->sound) == 0) {

@@ -116,6 +116,9 @@ typedef struct {
     const char *include, *exclude;      /* fnmatch patterns or NULL */
     pcv_reading reading;
     bool clips;                 /* a directory is an item, left to its caller */
+    int (*next)(void *arg, const char **name);  /* further names: 1, and good
+                                   until the next call; 0 end; -1 */
+    void *arg;
 } pcv_sources;
 
 typedef struct {
@@ -169,6 +172,11 @@ int pcv_prepare(const pcv_prep *prep, const pcv_media *m, const char *name,
 /* n pictures of one size as F32 [n][channels][height][width].  0 or -1. */
 int pcv_prepare_frames(const pcv_prep *prep, const pcv_media *const *m,
                        const char *const *name, size_t n, pcv_array *out);
+
+/* Ids of texts: the special ones, then the bytes. */
+enum pcv_token { PCV_PAD, PCV_BOS, PCV_EOS, PCV_MASK, PCV_CLS, PCV_SEP,
+                 PCV_FIRST_BYTE };
+const char *pcv_token_name(int id);     /* "[MASK]"; NULL: of a byte */
 
 /* Pillow's bicubic, exactly: u8 [h][w][c] -> [oh][ow][c].  0 or -1. */
 int pcv_resize(const uint8_t *in, int h, int w, int c, uint8_t *out, int oh,

@@ -1,4 +1,4 @@
-/* items.c - operands, then a list, one item at a time.
+/* items.c - operands, then a list or names of the caller, one item at a time.
  *
  *     operand --+--> directory  --walk.c-->  files --+
  *     list  ----+                                    +--> one item each, or
@@ -192,6 +192,8 @@ static int next_name(pcv_items *it, const char **name)
         *name = it->from.path[it->operand++];
         return 1;
     }
+    if (it->from.next)
+        return it->from.next(it->from.arg, name);
     return it->names ? pcv_names_next(it->names, name) : 0;
 }
 

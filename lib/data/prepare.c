@@ -18,8 +18,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CLS = 4, SEP = 5, FIRST_BYTE = 6 };
-
 #define SHAPE_TEXT (8 + PCV_MAX_RANK * 22)
 
 typedef struct {
@@ -341,22 +339,28 @@ static int prepare_sound_array(job *j)
 
 /* ---- bytes ----------------------------------------------------------- */
 
+static const char *const special[PCV_FIRST_BYTE] = {
+    "[PAD]", "[BOS]", "[EOS]", "[MASK]", "[CLS]", "[SEP]",
+};
+
+const char *pcv_token_name(int id)
+{
+    return id >= 0 && id < PCV_FIRST_BYTE ? special[id] : NULL;
+}
+
 /* The id of the token that n bytes begin with, and its length: a byte, or the
  * name of a special one where those are looked for. */
 static int next_token(const pcv_prep *prep, const uint8_t *p, size_t n,
                       size_t *length)
 {
-    static const char *const special[] = { "[PAD]", "[BOS]", "[EOS]",
-                                           "[MASK]", "[CLS]", "[SEP]" };
-
     *length = 1;
-    for (int i = 0; prep->parse && *p == '[' && i < (int)PCV_LEN(special); i++)
+    for (int i = 0; prep->parse && *p == '[' && i < PCV_FIRST_BYTE; i++)
         if (strlen(special[i]) <= n &&
             memcmp(p, special[i], strlen(special[i])) == 0) {
             *length = strlen(special[i]);
             return i;
         }
-    return *p + FIRST_BYTE;
+    return *p + PCV_FIRST_BYTE;
 }
 
 static size_t count_tokens(const pcv_prep *prep, const uint8_t *p, size_t n)
@@ -385,8 +389,8 @@ static int write_ids(job *j, const uint8_t *p, size_t left, size_t n)
         return -1;
     ids = j->out->data;
     if (specials) {
-        *ids++ = CLS;
-        ids[n] = SEP;
+        *ids++ = PCV_CLS;
+        ids[n] = PCV_SEP;
     }
     for (size_t i = 0, length; i < n; i++, p += length, left -= length)
         ids[i] = next_token(j->prep, p, left, &length);
