@@ -9,12 +9,6 @@
 
 /* ---- ranking --------------------------------------------------------- */
 
-typedef struct {
-    float logit;
-    size_t index;
-    double probability;
-} ranked;
-
 /* NaN comes last. */
 static int by_logit(const void *a, const void *b)
 {
@@ -27,17 +21,16 @@ static int by_logit(const void *a, const void *b)
     return x->index < y->index ? -1 : 1;
 }
 
-/* The classes, the best one first; NULL and b->failed. */
-static ranked *rank(pcv_bytes *b, const answer_style *s, const float *logits)
+ranked *answer_rank(pcv_bytes *b, const float *logits, size_t n)
 {
-    ranked *r = calloc(s->classes, sizeof *r);
-    double *p = calloc(s->classes, sizeof *p);
+    ranked *r = calloc(n, sizeof *r);
+    double *p = calloc(n, sizeof *p);
 
     if (r && p) {
-        pcv_probabilities(logits, s->classes, p);
-        for (size_t i = 0; i < s->classes; i++)
+        pcv_probabilities(logits, n, p);
+        for (size_t i = 0; i < n; i++)
             r[i] = (ranked){logits[i], i, p[i]};
-        qsort(r, s->classes, sizeof *r, by_logit);
+        qsort(r, n, sizeof *r, by_logit);
         free(p);
         return r;
     }
@@ -54,12 +47,31 @@ static const char *label_of(const answer_style *s, size_t index)
 
 /* ---- tab-separated fields -------------------------------------------- */
 
+static int header(const opt *o, sink *out, const char *before,
+                  const char *behind)
+{
+    pcv_bytes line = {0};
+    int status;
+
+    if (!o->header)
+        return 0;
+    pcv_bytes_printf(&line, "path\t%s\t%s\t%s\n", before,
+                     o->logits ? "logit" : "probability", behind);
+    if (line.failed)
+        opt_fatal_memory();
+    status = sink_write(out, line.data, line.len);
+    pcv_bytes_free(&line);
+    return status;
+}
+
 int answer_header(const opt *o, sink *out)
 {
-    const char *line = o->logits ? "path\trank\tlogit\tindex\tlabel\n"
-                                 : "path\trank\tprobability\tindex\tlabel\n";
+    return header(o, out, "rank", "index\tlabel");
+}
 
-    return o->header ? sink_write(out, line, strlen(line)) : 0;
+int answer_header_masks(const opt *o, sink *out)
+{
+    return header(o, out, "position\trank", "id\tbyte");
 }
 
 static void tsv_line(pcv_bytes *b, const answer_style *s, const char *name,
@@ -84,18 +96,21 @@ static void tsv_line(pcv_bytes *b, const answer_style *s, const char *name,
 void answer_tsv(pcv_bytes *b, const answer_style *s, const char *name,
                 const float *logits)
 {
-    ranked *r = rank(b, s, logits);
+    ranked *r = answer_rank(b, logits, s->classes);
 
     for (size_t i = 0; r && i < s->top && i < s->classes; i++)
         tsv_line(b, s, name, i + 1, &r[i]);
     free(r);
 }
 
-void answer_tsv_error(pcv_bytes *b, const char *name, const char *what)
+void answer_tsv_error(pcv_bytes *b, const char *name, int fields,
+                      const char *what)
 {
     pcv_bytes_escape(b, name);
+    while (fields-- > 0)
+        pcv_bytes_printf(b, "\t-");
     /* What a message quotes of a file is escaped already. */
-    pcv_bytes_printf(b, "\t-\t-\t-\terror: ");
+    pcv_bytes_printf(b, "\terror: ");
     for (; *what; what++)
         pcv_bytes_add(b, strchr("\t\n\r", *what) ? " " : what, 1);
     pcv_bytes_add(b, "\n", 1);
@@ -103,7 +118,7 @@ void answer_tsv_error(pcv_bytes *b, const char *name, const char *what)
 
 /* ---- JSON ------------------------------------------------------------ */
 
-static void json_begin(pcv_bytes *b, const char *name, size_t index, bool ok)
+void answer_json_begin(pcv_bytes *b, const char *name, size_t index, bool ok)
 {
     json_open(b, NULL, '{');
     json_path(b, "path", name);
@@ -111,7 +126,7 @@ static void json_begin(pcv_bytes *b, const char *name, size_t index, bool ok)
     json_truth(b, "ok", ok);
 }
 
-static void json_end(pcv_bytes *b)
+void answer_json_end(pcv_bytes *b)
 {
     json_close(b, '}');
     pcv_bytes_add(b, "\n", 1);
@@ -145,22 +160,22 @@ static void json_nonfinite(pcv_bytes *b, const float *v, size_t n)
 void answer_json(pcv_bytes *b, const answer_style *s, const char *name,
                  size_t index, const float *logits)
 {
-    ranked *r = rank(b, s, logits);
+    ranked *r = answer_rank(b, logits, s->classes);
 
-    json_begin(b, name, index, true);
+    answer_json_begin(b, name, index, true);
     json_open(b, "top", '[');
     for (size_t i = 0; r && i < s->top && i < s->classes; i++)
         json_class(b, s, &r[i]);
     json_close(b, ']');
     json_nonfinite(b, logits, s->classes);
-    json_end(b);
+    answer_json_end(b);
     free(r);
 }
 
 void answer_json_array(pcv_bytes *b, const char *name, size_t index,
                        const pcv_values *v)
 {
-    json_begin(b, name, index, true);
+    answer_json_begin(b, name, index, true);
     json_open(b, "shape", '[');
     for (int i = 0; i < v->rank; i++)
         json_count(b, NULL, v->dim[i]);
@@ -170,7 +185,7 @@ void answer_json_array(pcv_bytes *b, const char *name, size_t index,
         json_number(b, NULL, (double)v->data[i]);
     json_close(b, ']');
     json_nonfinite(b, v->data, v->count);
-    json_end(b);
+    answer_json_end(b);
 }
 
 /* "truncated PNG: 12 of 40 bytes" is what, and the detail. */
@@ -182,14 +197,14 @@ void answer_json_error(pcv_bytes *b, const char *name, size_t index, int code,
 
     pcv_bytes_add(&head, what, detail ? (size_t)(detail - what)
                                       : strlen(what));
-    json_begin(b, name, index, false);
+    answer_json_begin(b, name, index, false);
     json_open(b, "error", '{');
     json_number(b, "code", code);
     json_text(b, "what", head.len ? head.data : "");
     if (detail)
         json_text(b, "detail", detail + 2);
     json_close(b, '}');
-    json_end(b);
+    answer_json_end(b);
     b->failed |= head.failed;
     pcv_bytes_free(&head);
 }

@@ -13,17 +13,33 @@ typedef struct {
     char **label;               /* NULL: the model's */
 } answer_style;
 
+typedef struct {
+    float logit;
+    size_t index;
+    double probability;
+} ranked;
+
+/* n classes, the best one first, for free(); NULL and b->failed. */
+ranked *answer_rank(pcv_bytes *b, const float *logits, size_t n);
+
 /* What the options of OPT_ANSWER ask for of a model.  Exits when the file of
  * --labels has not a line for each class. */
 void answer_open(answer_style *s, const pcv_model *m, const opt *o);
 void answer_close(answer_style *s);
 /* With --header a line of column names; returns a status. */
 int answer_header(const opt *o, sink *out);
+int answer_header_masks(const opt *o, sink *out);
 
 /* path, rank, probability, class index, label. */
 void answer_tsv(pcv_bytes *b, const answer_style *s, const char *name,
                 const float *logits);
-void answer_tsv_error(pcv_bytes *b, const char *name, const char *what);
+/* `fields` between the path and the reason. */
+void answer_tsv_error(pcv_bytes *b, const char *name, int fields,
+                      const char *what);
+
+/* The object of an input: its path, index, and whether it is well. */
+void answer_json_begin(pcv_bytes *b, const char *name, size_t index, bool ok);
+void answer_json_end(pcv_bytes *b);
 
 void answer_json(pcv_bytes *b, const answer_style *s, const char *name,
                  size_t index, const float *logits);

@@ -1,97 +1,183 @@
-/* decode.c - one item's latents as an answer: lines of text, a row of an
- * array, a picture, a sound. */
+/* decode.c - one item, latents or an input, as an answer: lines of text, a
+ * row of an array, pictures, a sound, a flow. */
 #include "decode.h"
+#include "masks.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- latents to outputs ---------------------------------------------- */
-
-static pcv_values *outputs(const decode_run *r, pcv_worker *w,
-                           const latents_item *item)
+/* Encodes an input, or takes latents up.  0 or -1. */
+static int read_item(pcv_worker *w, const latents_item *item)
 {
-    pcv_values *own, *v;
-
-    if (!item->entry)
-        return pcv_decode_latents(w, &item->view, r->index, r->queries);
-    if (latents_load(item) < 0)
-        return NULL;
-    own = pcv_encode(w, item->entry);
-    if (!own)
-        return NULL;
-    v = pcv_decode_latents(w, own, r->index, r->queries);
-    pcv_values_free(own);
-    return v;
+    return item->entry ? pcv_worker_read(w, item->entry)
+                       : pcv_worker_resume(w, &item->view);
 }
 
-/* A picture or sound; 0 or -1. */
-static int add_file(const decode_run *r, const pcv_values *v, pcv_bytes *out)
-{
-    size_t n = 0;
-    size_t which = pcv_model_main(r->model);
-    unsigned char *file = r->o.format == PNG
-                              ? pcv_picture(r->model, which, v, 0, &n)
-                              : pcv_wave(r->model, which, v, &n);
+/* ---- answers that are files ------------------------------------------ */
 
-    if (!file)
-        return -1;
-    pcv_bytes_add(out, file, n);
-    free(file);
-    return 0;
-}
-
-static int add_answer(const decode_run *r, const latents_item *item,
-                      const pcv_values *v, pcv_bytes *out)
+static unsigned char *make_file(const decode_run *r, const pcv_values *v,
+                                size_t i, size_t *n)
 {
-    bool classes = pcv_model_classifies(r->model) && !r->index;
+    size_t which = r->one->which;
 
     switch (r->o.format) {
-    case TSV:
-        answer_tsv(out, &r->style, item->name, v->data);
-        return 0;
-    case JSONL:
-        if (classes)
-            answer_json(out, &r->style, item->name, item->index, v->data);
-        else
-            answer_json_array(out, item->name, item->index, v);
-        return 0;
-    case NPY:
-        stack_pack(out, v);
-        return 0;
-    case RAW:
-        pcv_bytes_add(out, v->data, v->count * sizeof *v->data);
-        return 0;
-    default:
-        return add_file(r, v, out);
+    case WAV: return pcv_wave(r->model, which, v, n);
+    case FLO: return pcv_flow_file(r->model, which, v, n);
+    default:  return r->one->info.kind == PCV_ANSWER_FLOW
+                         ? pcv_flow_picture(r->model, which, v, r->most, n)
+                         : pcv_picture(r->model, which, v, i, n);
     }
 }
 
+static int add_files(const decode_run *r, const pcv_values *v, pcv_bytes *out)
+{
+    for (size_t i = 0; i < r->gallery.files || i == 0; i++) {
+        size_t n = 0;
+        unsigned char *file = make_file(r, v, i, &n);
+
+        if (!file)
+            return -1;
+        gallery_pack(out, file, n);
+        free(file);
+    }
+    return 0;
+}
+
+/* ---- answers that are lines and numbers ------------------------------ */
+
+static bool ranks(const decode_run *r)
+{
+    return r->one->info.kind == PCV_ANSWER_CLASSES && !r->one->index;
+}
+
+/* Labels are ranked by what the network says, not by what it stands for. */
+static int add_lines(const decode_run *r, const latents_item *item,
+                     pcv_worker *w, pcv_bytes *out)
+{
+    pcv_values *v = ranks(r) ? pcv_ask(w, r->one->which, NULL, 0)
+                             : replies_ask(&r->replies, r->one, w);
+
+    if (!v)
+        return -1;
+    if (r->o.format == TSV)
+        answer_tsv(out, &r->style, item->name, v->data);
+    else if (ranks(r))
+        answer_json(out, &r->style, item->name, item->index, v->data);
+    else
+        answer_json_array(out, item->name, item->index, v);
+    pcv_values_free(v);
+    return 0;
+}
+
+static int add_raw(const decode_run *r, pcv_worker *w, pcv_bytes *out)
+{
+    pcv_values *v = replies_ask(&r->replies, r->one, w);
+
+    if (!v)
+        return -1;
+    pcv_bytes_add(out, v->data, v->count * sizeof *v->data);
+    pcv_values_free(v);
+    return 0;
+}
+
+/* ---- answers that are text ------------------------------------------- */
+
+static bool fills(const decode_run *r)
+{
+    int f = r->o.format;
+
+    return r->one && r->one->info.kind == PCV_ANSWER_TEXT &&
+           !r->one->index && (f == TXT || f == TSV || f == JSONL);
+}
+
+static void add_text(const decode_run *r, const masks *m, pcv_bytes *out)
+{
+    pcv_bytes text = {0};
+
+    if (r->o.format == TSV) {
+        masks_tsv(m, &r->style, out);
+    } else if (r->o.format == JSONL) {
+        masks_json(m, &r->style, out);
+    } else if (!r->files) {
+        masks_text(m, out);
+    } else {
+        masks_text(m, &text);
+        gallery_pack(out, text.data, text.len);
+        out->failed |= text.failed;
+        pcv_bytes_free(&text);
+    }
+}
+
+static int fill_masks(const decode_run *r, const latents_item *item,
+                      pcv_worker *w, pcv_bytes *out)
+{
+    masks m;
+    int result;
+
+    if (!item->entry) {
+        pcv_bytes_printf(out, "latents hold no text, want the text itself "
+                         "with its [MASK]s");
+        return EX_DATAERR;
+    }
+    result = masks_ask(&m, w, r->one->which, item->entry);
+    m.name = item->name;
+    m.index = item->index;
+    if (result == 0)
+        add_text(r, &m, out);
+    masks_free(&m);
+    return result;
+}
+
 /* ---- the job of the pump --------------------------------------------- */
+
+static int add_file(const decode_run *r, pcv_worker *w, pcv_bytes *out)
+{
+    pcv_bytes file = {0};
+    pcv_values *v = NULL;
+    int result = -1;
+
+    if (r->o.format == SAFETENSORS) {
+        result = replies_file(&r->replies, w, &file);
+        gallery_pack(out, file.data, file.len);
+    } else if ((v = pcv_ask(w, r->one->which, NULL, 0))) {
+        result = add_files(r, v, out);
+    }
+    out->failed |= file.failed;
+    pcv_bytes_free(&file);
+    pcv_values_free(v);
+    return result;
+}
 
 static int work(void *ctx, pcv_worker *w, void *source, pcv_bytes *out)
 {
     const decode_run *r = ctx;
     const latents_item *item = source;
-    pcv_values *v;
-    int status;
 
     if (item->code) {
         pcv_bytes_add(out, item->what, strlen(item->what));
         return item->code;
     }
-    v = outputs(r, w, item);
-    if (!v)
+    if (item->entry && latents_load(item) < 0)
         return -1;
-    status = add_answer(r, item, v, out);
-    pcv_values_free(v);
-    return status;
+    if (fills(r))
+        return fill_masks(r, item, w, out);
+    if (read_item(w, item) < 0)
+        return -1;
+    if (r->files)
+        return add_file(r, w, out);
+    switch (r->o.format) {
+    case TSV:
+    case JSONL: return add_lines(r, item, w, out);
+    case RAW:   return add_raw(r, w, out);
+    default:    return replies_pack(&r->replies, w, out);
+    }
 }
 
 static void add_nan(const decode_run *r, pcv_bytes *out)
 {
     const float nan = NAN;
-    size_t n = r->queries * pcv_model_outputs(r->model);
+    size_t n = r->one->queries * r->one->info.outputs;
 
     for (size_t i = 0; i < n; i++)
         pcv_bytes_add(out, &nan, sizeof nan);
@@ -104,7 +190,7 @@ static void fail(void *ctx, const void *source, int code, const char *what,
     const latents_item *item = source;
 
     if (r->o.format == TSV)
-        answer_tsv_error(out, item->name, what);
+        answer_tsv_error(out, item->name, fills(r) ? 4 : 3, what);
     else if (r->o.format == JSONL)
         answer_json_error(out, item->name, item->index, code, what);
     else if (r->o.format == RAW)
@@ -116,20 +202,13 @@ static int emit(void *ctx, const void *source, int *code,
 {
     decode_run *r = ctx;
     const latents_item *item = source;
-    int status = 0;
 
-    switch (r->o.format) {
-    case NPY:
-        if (!*code)
-            status = stack_add(&r->rows, item->name, out, code);
-        return *code ? stack_add_nan(&r->rows) : status;
-    case PNG:
-    case WAV:
-        return *code ? 0 : gallery_add(&r->files, item->name, item->index,
+    if (r->files)
+        return *code ? 0 : gallery_add(&r->gallery, item->name, item->index,
                                        out, code);
-    default:
-        return sink_write(&r->out, out->data, out->len);
-    }
+    if (r->o.format == NPY || r->o.format == SAFETENSORS)
+        return replies_add(&r->replies, item->name, out, code);
+    return sink_write(&r->out, out->data, out->len);
 }
 
 pump_job decode_job(decode_run *r)
@@ -138,11 +217,7 @@ pump_job decode_job(decode_run *r)
                     .name = latents_name, .free = latents_free, .ctx = r,
                     .work = work, .fail = fail, .emit = emit,
                     .model = r->model};
-    const opt *o = &r->o;
-    bool alone = o->in.paths == 1 && !o->in.list;
 
-    pump_share_threads(&job, o, alone &&
-                       latents_kind(o->in.path[0]) == LATENTS_INPUT &&
-                       !opt_is_directory(o->in.path[0]));
+    pump_share_threads(&job, &r->o, latents_alone(r->source));
     return job;
 }

@@ -25,6 +25,16 @@ void pump_share_threads(pump_job *job, const opt *o, bool alone)
         opt_fatal_pcv();
 }
 
+/* A directory is one input when the model takes several files at a time: then
+ * it is a clip. */
+bool pump_alone(const opt *o, size_t files)
+{
+    bool many = files == 1 || o->in.recursive;
+
+    return !o->in.list && o->in.paths > 0 && o->in.paths <= files &&
+           !(many && opt_is_directory(o->in.path[0]));
+}
+
 /* ---- the items of a stream ------------------------------------------- */
 
 static int next_entry(void *source, void **item)
@@ -54,8 +64,7 @@ void pump_from_stream(pump_job *job, pcv_stream *s, const pcv_model *m,
     job->name = entry_name;
     job->free = free_entry;
     job->model = m;
-    pump_share_threads(job, o, o->in.paths == 1 && !o->in.list &&
-                       !opt_is_directory(o->in.path[0]));
+    pump_share_threads(job, o, pump_alone(o, pcv_stream_files(s)));
 }
 
 /* ---- the sum --------------------------------------------------------- */

@@ -7,8 +7,9 @@
  *                                 extension; DIR/NAME-7.png for item 7 when
  *                                 another of this run has that NAME
  *
- * A NAME may come from a stream, so nothing of it is taken that would lead
- * out of DIR. */
+ * Where an item makes several files, they are DIR/NAME-000.png and so on, and
+ * numbers go on from item to item.  A NAME may come from a stream, so nothing
+ * of it is taken that would lead out of DIR. */
 #include "gallery.h"
 
 #include <ctype.h>
@@ -35,12 +36,19 @@ static const char *find_number(const char *name, int *width, const char **end)
     return NULL;
 }
 
-void gallery_open(gallery *g)
+bool gallery_numbers(const char *output)
 {
     const char *end;
-    int width, status = 0;
+    int width;
 
-    g->numbered = g->output && find_number(g->output, &width, &end);
+    return output && find_number(output, &width, &end);
+}
+
+void gallery_open(gallery *g)
+{
+    int status = 0;
+
+    g->numbered = gallery_numbers(g->output);
     if (g->numbered || g->directory)
         sink_guard();
     else
@@ -64,33 +72,46 @@ static void numbered_path(const gallery *g, size_t index, pcv_bytes *path)
                      width, index, end);
 }
 
-/* The length of a name without ".jpeg". */
-static size_t stem(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    size_t n = dot ? strlen(dot + 1) : 0;
+#define LONGEST (sizeof "safetensors" - 1)
 
-    if (!dot || dot == name || n < 1 || n > 5)
-        return strlen(name);
-    for (const char *p = dot + 1; *p; p++)
-        if (!isalnum((unsigned char)*p))
-            return strlen(name);
-    return (size_t)(dot - name);
+/* The length of a name of n bytes without ".jpeg". */
+static size_t stem(const char *name, size_t n)
+{
+    size_t end = 0;
+
+    while (end < n && isalnum((unsigned char)name[n - 1 - end]))
+        end++;
+    return end >= 1 && end <= LONGEST && n > end + 1 && name[n - 1 - end] == '.'
+               ? n - 1 - end : n;
+}
+
+/* The last part of a path and its length, without slashes behind it. */
+static const char *last_part(const char *path, size_t *n)
+{
+    const char *end = path + strlen(path), *p;
+
+    while (end > path && end[-1] == '/')
+        end--;
+    for (p = end; p > path && p[-1] != '/'; p--)
+        ;
+    *n = (size_t)(end - p);
+    return p;
 }
 
 /* more: "", or what tells it from others of that name. */
 static void directory_path(const gallery *g, const char *name,
                            const char *more, pcv_bytes *path)
 {
-    const char *slash = strrchr(name, '/');
-    const char *base = slash ? slash + 1 : name;
+    size_t n;
+    const char *base = last_part(name, &n);
 
     pcv_bytes_printf(path, "%s/", g->directory);
-    if (*base == '-' && (base[1] == '\0' || base[1] == '#')) {
+    if (*base == '-' && (n == 1 || base[1] == '#')) {
         pcv_bytes_printf(path, "stdin");
         base++;
+        n--;
     }
-    pcv_bytes_add(path, base, stem(base));
+    pcv_bytes_add(path, base, stem(base, n));
     pcv_bytes_printf(path, "%s%s", more, g->end);
     if (path->failed)
         opt_fatal_memory();
@@ -117,19 +138,21 @@ static bool is_new(gallery *g, const char *path)
 }
 
 /* No two items have the same index, but names may hold one: "p-7.jpg". */
-static void new_path(gallery *g, const char *name, size_t index,
+static void new_path(gallery *g, const char *name, size_t index, size_t file,
                      pcv_bytes *path)
 {
     pcv_bytes more = {0};
 
+    if (g->files > 1)
+        pcv_bytes_printf(&more, "-%03zu", file);
     for (;;) {
+        if (more.failed)
+            opt_fatal_memory();
         directory_path(g, name, more.len ? more.data : "", path);
         if (is_new(g, path->data))
             break;
         pcv_bytes_clear(path);
         pcv_bytes_printf(&more, "-%zu", index);
-        if (more.failed)
-            opt_fatal_memory();
     }
     pcv_bytes_free(&more);
 }
@@ -163,22 +186,47 @@ static int keep_only(gallery *g, const pcv_bytes *file)
     return 0;
 }
 
-int gallery_add(gallery *g, const char *name, size_t index,
-                const pcv_bytes *file, int *code)
+/* File k of the item. */
+static int add_one(gallery *g, const char *name, size_t index, size_t k,
+                   const pcv_bytes *file, int *code)
 {
+    size_t files = g->files ? g->files : 1;
     pcv_bytes path = {0};
     int status;
 
     if (!g->directory && !g->numbered)
         return keep_only(g, file);
     if (g->directory)
-        new_path(g, name, index, &path);
+        new_path(g, name, index, k, &path);
     else
-        numbered_path(g, index, &path);
+        numbered_path(g, index * files + k, &path);
     if (path.failed)
         opt_fatal_memory();
     status = write_file(g, path.data, file, code);
     pcv_bytes_free(&path);
+    return status;
+}
+
+void gallery_pack(pcv_bytes *record, const void *file, size_t n)
+{
+    pcv_bytes_add(record, &n, sizeof n);
+    pcv_bytes_add(record, file, n);
+}
+
+int gallery_add(gallery *g, const char *name, size_t index,
+                const pcv_bytes *record, int *code)
+{
+    int status = 0;
+
+    for (size_t at = 0, k = 0; !status && !*code && at < record->len; k++) {
+        pcv_bytes file = {0};
+
+        memcpy(&file.len, record->data + at, sizeof file.len);
+        at += sizeof file.len;
+        file.data = record->data + at;
+        at += file.len;
+        status = add_one(g, name, index, k, &file, code);
+    }
     return status;
 }
 

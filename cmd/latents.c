@@ -1,8 +1,11 @@
 /* latents.c - operands, then a list; each of them a stream of latents, an
  * array of latents, or an input (which may be several items, too).
  *
- * At most one of `stream` and `origin` is open: what the last name was and has
- * not come to its end. */
+ * Inputs that follow one another are one pcv_stream, which asks for their
+ * names one at a time (latents_read.c): two pictures may be one input.  It ends
+ * where a name is something else, which then waits for its turn.
+ *
+ * At most one of `stream` and `origin` is open. */
 #include "latents_parts.h"
 
 #include <errno.h>
@@ -49,14 +52,12 @@ const char *latents_name(const void *item)
 
 /* ---- what several items come from ------------------------------------ */
 
-latents_origin *latents_origin_new(const char *name)
+latents_origin *latents_origin_new(void)
 {
     latents_origin *from = calloc(1, sizeof *from);
 
     if (!from)
         opt_fatal_memory();
-    from->name = latents_copy(name);
-    from->path[0] = from->name;
     atomic_init(&from->users, 1);
     return from;
 }
@@ -67,7 +68,6 @@ static void release(latents_origin *from)
         return;
     pcv_stream_close(from->inputs);
     pcv_values_free(from->array);
-    free(from->name);
     free(from);
 }
 
@@ -130,21 +130,35 @@ static int next_listed(latents *l)
     return 1;
 }
 
-static int next_name(latents *l)
+int latents_next_name(latents *l)
 {
+    int got = 0;
+
+    if (l->waiting) {
+        l->waiting = false;
+        return 1;
+    }
     free(l->name);
     l->name = NULL;
     if (l->operand < l->o->in.paths) {
         l->name = latents_copy(l->o->in.path[l->operand++]);
-        return 1;
+        got = 1;
+    } else if (l->list) {
+        got = next_listed(l);
     }
-    return l->list ? next_listed(l) : 0;
+    if (got == 1)
+        l->kind = latents_find_kind(l, l->name);
+    return got;
 }
 
 /* 0: open, 1: an item already, -1 or a status. */
 static int open_name(latents *l, latents_item **item)
 {
-    switch (latents_kind(l->name)) {
+    if (strcmp(l->name, "-") == 0 && l->stdin_taken) {
+        *item = latents_failed(l, l->name, EX_NOINPUT, "was already read");
+        return 1;
+    }
+    switch (l->kind) {
     case LATENTS_STREAM:  return latents_open_stream(l, item);
     case LATENTS_TENSORS: return latents_open_tensors(l, item);
     case LATENTS_NPY:     return latents_open_npy(l);
@@ -166,13 +180,42 @@ int latents_next(void *source, void **item)
         else if (l->origin)
             got = l->origin->inputs ? latents_next_input(l, &found)
                                     : latents_next_row(l, &found);
-        else if ((got = next_name(l)) == 1)
+        else if ((got = latents_next_name(l)) == 1)
             got = open_name(l, &found);
         else
             return got;
     }
     *item = found;
     return got;
+}
+
+/* Whether the settings of the inputs can be understood is known before there
+ * is one. */
+static size_t files_of(const latents *l)
+{
+    pcv_inputs in = l->o->in;
+    pcv_stream *s;
+    size_t n;
+
+    in.paths = 0;
+    in.list = NULL;
+    s = pcv_stream_open(l->model, &in);
+    if (!s)
+        opt_fatal_pcv();
+    n = pcv_stream_files(s);
+    pcv_stream_close(s);
+    return n;
+}
+
+bool latents_alone(latents *l)
+{
+    const opt *o = l->o;
+
+    for (size_t i = 0; i < o->in.paths && i < l->files; i++)
+        if (strcmp(o->in.path[i], "-") == 0 ||
+            latents_find_kind(l, o->in.path[i]) != LATENTS_INPUT)
+            return false;
+    return pump_alone(o, l->files);
 }
 
 latents *latents_open(const opt *o, const pcv_model *m, bool any_model)
@@ -186,6 +229,7 @@ latents *latents_open(const opt *o, const pcv_model *m, bool any_model)
     l->model = m;
     l->any_model = any_model;
     l->fd = -1;
+    l->files = files_of(l);
     if (!list)
         return l;
     l->stdin_taken = strcmp(list, "-") == 0;
@@ -201,6 +245,7 @@ void latents_close(latents *l)
     latents_origin_close(l);
     if (l->list && l->list != stdin)
         fclose(l->list);
+    pcv_values_free(l->array);
     free(l->line);
     free(l->name);
     free(l);

@@ -29,9 +29,16 @@ void latents_free(void *item);
 /* Reads the input of an item with an entry.  0 or -1 with pcv_error. */
 int latents_load(const latents_item *item);
 
-/* latents_sniff.c: what a name is, without reading it to its end. */
+/* Are the operands one input, of as many files as the model takes at a time,
+ * which is worth all threads? */
+bool latents_alone(latents *l);
+
+/* latents_sniff.c: what a name is, without reading it to its end; of standard
+ * input the beginning, which stays there. */
 enum { LATENTS_STREAM = 1, LATENTS_TENSORS, LATENTS_NPY, LATENTS_INPUT };
 int latents_kind(const char *name);
+/* Has that file of tensors one of latents? */
+bool latents_in(const char *name);
 
 /* latents_sniff.c: "17ac...9f" of a model's identity, for messages. */
 const char *latents_short_id(const char *id, char text[16]);

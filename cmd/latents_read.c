@@ -94,10 +94,6 @@ int latents_open_stream(latents *l, latents_item **item)
 {
     bool standard_input = strcmp(l->name, "-") == 0;
 
-    if (standard_input && l->stdin_taken) {
-        *item = latents_failed(l, l->name, EX_NOINPUT, "was already read");
-        return 1;
-    }
     l->stdin_taken |= standard_input;
     l->fd = STDIN_FILENO;
     if (!standard_input)
@@ -154,7 +150,7 @@ static bool are_latents(const latents *l, const pcv_values *v)
 
 static int open_array(latents *l, pcv_values *v)
 {
-    l->origin = latents_origin_new(l->name);
+    l->origin = latents_origin_new();
     l->origin->array = v;
     l->record = 0;
     return 0;
@@ -211,30 +207,78 @@ int latents_open_tensors(latents *l, latents_item **item)
     return 1;
 }
 
+int latents_open_npy(latents *l)
+{
+    pcv_values *v = l->array;
+
+    l->array = NULL;
+    return open_array(l, v);
+}
+
+/* ---- names ----------------------------------------------------------- */
+
+/* An array that is not of latents is an input like any other. */
+static bool read_npy(latents *l, const char *name)
+{
+    pcv_values *v = pcv_values_read(name, NULL);
+
+    pcv_error_clear();
+    pcv_values_free(l->array);
+    l->array = v && are_latents(l, v) ? v : NULL;
+    if (!l->array)
+        pcv_values_free(v);
+    return l->array != NULL;
+}
+
+/* Models of several modalities take their inputs as tensors of a file, too;
+ * for the others a file of tensors without latents is a mistake. */
+int latents_find_kind(latents *l, const char *name)
+{
+    int kind = latents_kind(name);
+
+    if (kind == LATENTS_NPY && !read_npy(l, name))
+        return LATENTS_INPUT;
+    if (kind == LATENTS_TENSORS && pcv_model_answers(l->model) > 1 &&
+        !latents_in(name))
+        return LATENTS_INPUT;
+    return kind;
+}
+
 /* ---- inputs ---------------------------------------------------------- */
+
+/* The source of names of a stream of inputs. */
+static int next_path(void *arg, const char **path)
+{
+    latents *l = arg;
+    int got = latents_next_name(l);
+    bool taken;
+
+    if (got != 1) {
+        l->status = got;
+        return got ? -1 : 0;
+    }
+    taken = strcmp(l->name, "-") == 0 && l->stdin_taken;
+    l->waiting = l->kind != LATENTS_INPUT || taken;
+    if (l->waiting)
+        return 0;
+    l->stdin_taken |= strcmp(l->name, "-") == 0;
+    *path = l->name;
+    return 1;
+}
 
 int latents_open_inputs(latents *l)
 {
     pcv_inputs in = l->o->in;
 
-    l->origin = latents_origin_new(l->name);
-    in.path = l->origin->path;
-    in.paths = 1;
+    in.paths = 0;
     in.list = NULL;
+    in.next = next_path;
+    in.arg = l;
+    l->waiting = true;
+    l->status = 0;
+    l->origin = latents_origin_new();
     l->origin->inputs = pcv_stream_open(l->model, &in);
     return l->origin->inputs ? 0 : -1;
-}
-
-/* An array that is not of latents is an input like any other. */
-int latents_open_npy(latents *l)
-{
-    pcv_values *v = pcv_values_read(l->name, NULL);
-
-    pcv_error_clear();
-    if (v && are_latents(l, v))
-        return open_array(l, v);
-    pcv_values_free(v);
-    return latents_open_inputs(l);
 }
 
 int latents_next_input(latents *l, latents_item **item)
@@ -244,7 +288,7 @@ int latents_next_input(latents *l, latents_item **item)
 
     if (got <= 0) {
         latents_origin_close(l);
-        return got;
+        return got < 0 && l->status ? l->status : got;
     }
     *item = latents_new(l, pcv_entry_name(e));
     (*item)->entry = e;

@@ -36,7 +36,8 @@ static void set_list_nul(const opt_row *row, const char *value)
     in->nul = true;
 }
 
-static void set_modality(const opt_row *row, const char *value)
+/* One of the choices, kept as its text. */
+static void set_word(const opt_row *row, const char *value)
 {
     int choice;
     opt_row check = *row;
@@ -112,8 +113,12 @@ static const struct {
     {OPT_INPUTS, 0, "exclude", "GLOB", "with -r, no file names that match",
      opt_text, AT(in.exclude)},
     {OPT_INPUTS, 0, "modality", "auto|image|sound|bytes|array",
-     "what inputs are; auto looks at their content", set_modality,
+     "what inputs are; auto looks at their content", set_word,
      AT(in.modality)},
+    {OPT_INPUTS, 0, "overlong", "cut|refuse", "texts longer than the model "
+     "takes", set_word, AT(in.overlong)},
+    {OPT_INPUTS, 0, "sound", "FILE", "the sound of the pictures, for a model "
+     "of both", opt_text, AT(in.sound)},
     {OPT_INPUTS, 0, "raw", "TYPE:SHAPE", "inputs are bare arrays: u8:28x28",
      opt_text, AT(in.raw)},
     {OPT_INPUTS, 0, "pcm", "TYPE:RATE:CHANNELS", "inputs are bare samples: "

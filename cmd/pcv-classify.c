@@ -1,60 +1,52 @@
 /* pcv-classify - labels for files: pcv-classify(1). */
 #include "answer.h"
 #include "pump.h"
-#include "stack.h"
+#include "replies.h"
 
 #include <stdlib.h>
 
-enum { TSV, JSONL, NPY };
+enum { TSV, JSONL, NPY, SAFETENSORS };
 
 typedef struct {
     opt o;
     pcv_stream *stream;
     answer_style style;
     sink out;
-    stack rows;                 /* of NPY */
+    replies replies;            /* the main one of NPY, all of SAFETENSORS */
 } run;
+
+static bool is_array(const run *r)
+{
+    return r->o.format == NPY || r->o.format == SAFETENSORS;
+}
 
 /* ---- one input ------------------------------------------------------- */
 
-static void add_row(const run *r, pcv_values *logits, pcv_bytes *out)
+static int add_lines(const run *r, pcv_worker *w, const pcv_entry *e,
+                     pcv_bytes *out)
 {
-    double *p;
+    const char *name = pcv_entry_name(e);
+    pcv_values *logits = pcv_ask(w, pcv_model_main(r->replies.model), NULL, 0);
 
-    if (!r->style.logits) {
-        p = calloc(logits->count, sizeof *p);
-        if (!p) {
-            out->failed = true;
-            return;
-        }
-        pcv_probabilities(logits->data, logits->count, p);
-        for (size_t i = 0; i < logits->count; i++)
-            logits->data[i] = (float)p[i];
-        free(p);
-    }
-    stack_pack(out, logits);
+    if (!logits)
+        return -1;
+    if (r->o.format == JSONL)
+        answer_json(out, &r->style, name, pcv_entry_index(e), logits->data);
+    else
+        answer_tsv(out, &r->style, name, logits->data);
+    pcv_values_free(logits);
+    return 0;
 }
 
 static int work(void *ctx, pcv_worker *w, void *item, pcv_bytes *out)
 {
     const run *r = ctx;
     pcv_entry *e = item;
-    const char *name = pcv_entry_name(e);
-    pcv_values *logits;
 
-    if (pcv_entry_load(r->stream, e) < 0)
+    if (pcv_entry_load(r->stream, e) < 0 || pcv_worker_read(w, e) < 0)
         return -1;
-    logits = pcv_answer(w, e);
-    if (!logits)
-        return -1;
-    if (r->o.format == NPY)
-        add_row(r, logits, out);
-    else if (r->o.format == JSONL)
-        answer_json(out, &r->style, name, pcv_entry_index(e), logits->data);
-    else
-        answer_tsv(out, &r->style, name, logits->data);
-    pcv_values_free(logits);
-    return 0;
+    return is_array(r) ? replies_pack(&r->replies, w, out)
+                       : add_lines(r, w, e, out);
 }
 
 static void fail(void *ctx, const void *item, int code, const char *what,
@@ -67,69 +59,84 @@ static void fail(void *ctx, const void *item, int code, const char *what,
         answer_json_error(out, pcv_entry_name(e), pcv_entry_index(e), code,
                           what);
     else if (r->o.format == TSV)
-        answer_tsv_error(out, pcv_entry_name(e), what);
+        answer_tsv_error(out, pcv_entry_name(e), 3, what);
 }
 
 static int emit(void *ctx, const void *item, int *code, const pcv_bytes *out)
 {
     run *r = ctx;
-    int status = 0;
 
-    if (r->o.format != NPY)
-        return sink_write(&r->out, out->data, out->len);
-    if (!*code)
-        status = stack_add(&r->rows, pcv_entry_name(item), out, code);
-    return *code ? stack_add_nan(&r->rows) : status;
+    return is_array(r) ? replies_add(&r->replies, pcv_entry_name(item), out,
+                                     code)
+                       : sink_write(&r->out, out->data, out->len);
 }
 
 /* ---- the command line ------------------------------------------------ */
 
 static void parse(run *r, int argc, char **argv)
 {
+    static const char *const ending[] = {".tsv", ".jsonl", ".npy",
+                                         ".safetensors"};
     const opt_program program = {
         .name = "pcv-classify", .operands = "[FILE...]",
         .about = "Writes the labels of files: path, rank, probability, class "
                  "index, label.\nA FILE of - is standard input.",
         .shared = OPT_MODEL | OPT_INPUTS | OPT_OUTPUT | OPT_FORMAT |
                   OPT_THREADS | OPT_BATCH | OPT_ANSWER,
-        .formats = "tsv|jsonl|npy",
+        .formats = "tsv|jsonl|npy|safetensors",
     };
 
     opt_parse(&r->o, &program, argc, argv);
+    if (r->o.format < 0)
+        r->o.format = opt_ending(r->o.output, ending, OPT_LEN(ending));
     if (r->o.format < 0)
         r->o.format = TSV;
     if (r->o.header && r->o.format != TSV)
         opt_usage("--header goes with --format=tsv");
     opt_need_inputs(&r->o);
-    if (r->o.format == NPY)
+    if (is_array(r))
         sink_refuse_terminal(r->o.output, "scores", "--format=jsonl");
 }
 
 /* ---- all of them ----------------------------------------------------- */
 
-/* The raw answers of any model can be had as an array. */
+/* The raw answers of any model can be had as arrays. */
 static void check_model(const run *r, const pcv_model *m)
 {
-    if (!pcv_model_classifies(m) && !(r->o.format == NPY && r->o.logits))
+    if (!pcv_model_classifies(m) && !(is_array(r) && r->o.logits))
         opt_fatal(EX_DATAERR, "%s: this model does not classify; its answers "
-                  "are for pcv-decode, or --logits --format=npy",
-                  opt_shown(pcv_model_path(m)));
+                  "are for pcv-decode, or --logits with --format=npy or "
+                  "safetensors", opt_shown(pcv_model_path(m)));
 }
 
 static void open_all(run *r, const pcv_model *m)
 {
-    const pcv_answer_info a = pcv_model_answer(m, pcv_model_main(m));
     int status;
 
     answer_open(&r->style, m, &r->o);
+    replies_open(&r->replies, m, r->o.logits);
     if (r->o.format == NPY)
-        stack_open(&r->rows, a.rank, a.dim);
+        replies_keep(&r->replies, pcv_model_main(m));
+    if (is_array(r))
+        replies_stack(&r->replies);
     r->stream = pcv_stream_open(m, &r->o.in);
     if (!r->stream)
         opt_fatal_pcv();
     status = sink_open(&r->out, r->o.output, r->o.force);
     if (status)
         exit(status);
+}
+
+/* What follows the last input. */
+static int write_end(run *r, const pump_totals *t)
+{
+    if (t->fatal || (r->o.output && !t->whole))
+        return t->fatal;
+    switch (r->o.format) {
+    case NPY:         return replies_npy(&r->replies, &r->out);
+    case SAFETENSORS: return replies_safetensors(&r->replies, &r->out);
+    default:          return 0;
+    }
 }
 
 static pump_totals classify(run *r, const pcv_model *m)
@@ -142,8 +149,7 @@ static pump_totals classify(run *r, const pcv_model *m)
     if (t.fatal)
         return t;
     t = pump_run(&job);
-    if (r->o.format == NPY && (t.whole || (!t.fatal && !r->o.output)))
-        t.fatal = stack_npy(&r->rows, &r->out);
+    t.fatal = write_end(r, &t);
     if (t.whole && !t.fatal)
         t.fatal = sink_close(&r->out);
     else
@@ -154,7 +160,7 @@ static pump_totals classify(run *r, const pcv_model *m)
 static void close_all(run *r)
 {
     answer_close(&r->style);
-    stack_close(&r->rows);
+    replies_close(&r->replies);
     pcv_stream_close(r->stream);
 }
 

@@ -14,14 +14,19 @@
 typedef struct {
     void *item;
     pcv_bytes out, what;
+    pcv_bytes remark;           /* of the library, "" for none */
     int code;
     bool done;
 } slot;
+
+enum { MOST_REMARKS = 32 };     /* different ones that are said */
 
 typedef struct {
     const pump_job *job;
     pump_totals totals;
     pcv_bytes complaint;        /* of the source */
+    char *said[MOST_REMARKS];   /* remarks, so that each is said once */
+    size_t remarks;
     pthread_mutex_t take, lock;
     pthread_cond_t moved;       /* anything below has changed */
     slot *ring;
@@ -136,14 +141,17 @@ static void item_failed(const pump_job *job, slot *s)
         job->fail(job->ctx, s->item, s->code, s->what.data, &s->out);
 }
 
+/* The remark is of this thread, whoever will emit the record. */
 static void compute(const pump_job *job, pcv_worker *w, slot *s)
 {
     int result = -1;
 
     pcv_bytes_clear(&s->out);
+    pcv_bytes_clear(&s->remark);
     s->code = 0;
     if (w)
         result = job->work(job->ctx, w, s->item, &s->out);
+    pcv_bytes_printf(&s->remark, "%s", pcv_remark_take());
     if (result == 0 && !s->out.failed)
         return;
     keep_reason(job, s, result);
@@ -152,8 +160,30 @@ static void compute(const pump_job *job, pcv_worker *w, slot *s)
 
 /* ---- emitting -------------------------------------------------------- */
 
-static int emit(const pump_job *job, slot *s)
+/* Once for every text, of the first input that it is about. */
+static void pass_on_remark(pump *p, const slot *s)
 {
+    const char *name = p->job->name(s->item);
+    const char *text = s->remark.len && !s->remark.failed ? s->remark.data
+                                                          : "";
+
+    for (size_t i = 0; i < p->remarks; i++)
+        if (strcmp(p->said[i], text) == 0)
+            return;
+    if (!*text || p->remarks == MOST_REMARKS)
+        return;
+    p->said[p->remarks] = strdup(text);
+    if (!p->said[p->remarks])
+        opt_fatal_memory();
+    p->remarks++;
+    opt_warn("%s: %s", opt_shown(name), what_failed(name, text));
+}
+
+static int emit(pump *p, slot *s)
+{
+    const pump_job *job = p->job;
+
+    pass_on_remark(p, s);
     if (s->out.failed || s->what.failed) {
         opt_error("out of memory");
         return EX_OSERR;
@@ -194,7 +224,7 @@ static void emit_those_done(pump *p)
         int status;
 
         pthread_mutex_unlock(&p->lock);
-        status = emit(p->job, s);
+        status = emit(p, s);
         pthread_mutex_lock(&p->lock);
         count(p, s, status);
         empty(p, s);
@@ -298,7 +328,10 @@ static void close_pump(pump *p)
             p->job->free(p->ring[i].item);
         pcv_bytes_free(&p->ring[i].out);
         pcv_bytes_free(&p->ring[i].what);
+        pcv_bytes_free(&p->ring[i].remark);
     }
+    for (size_t i = 0; i < p->remarks; i++)
+        free(p->said[i]);
     pcv_bytes_free(&p->complaint);
     pthread_cond_destroy(&p->moved);
     pthread_mutex_destroy(&p->lock);

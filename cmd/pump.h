@@ -49,6 +49,8 @@ typedef struct {
 /* Threads for the job: with `alone` (one item that is worth it) they all
  * work on one item at a time; else each has its own. */
 void pump_share_threads(pump_job *job, const opt *o, bool alone);
+/* Are the operands one input, which may be of so many files? */
+bool pump_alone(const opt *o, size_t files);
 /* The items of a stream of inputs, pcv_entry. */
 void pump_from_stream(pump_job *job, pcv_stream *s, const pcv_model *m,
                       const opt *o);

@@ -61,6 +61,21 @@ pcv_bytes stack_next(const pcv_bytes *b, size_t *at)
     return row;
 }
 
+void stack_shape(const pcv_bytes *row, pcv_tensor_info *t)
+{
+    shape head;
+
+    memcpy(&head, row->data, sizeof head);
+    t->rank = head.rank;
+    memcpy(t->dim, head.dim, sizeof t->dim);
+}
+
+pcv_bytes stack_numbers(const pcv_bytes *row)
+{
+    return (pcv_bytes){.data = row->data + sizeof(shape),
+                       .len = row->len - sizeof(shape)};
+}
+
 static void print_shape(char text[256], int rank, const size_t *dim)
 {
     int at = snprintf(text, 256, "[");

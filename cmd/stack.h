@@ -19,6 +19,9 @@ void stack_open(stack *s, int rank, const size_t *dim);
  * *at, borrowed, and where the one behind it does. */
 void stack_pack(pcv_bytes *b, const pcv_values *v);
 pcv_bytes stack_next(const pcv_bytes *b, size_t *at);
+/* A row's shape, and its numbers, borrowed. */
+void stack_shape(const pcv_bytes *row, pcv_tensor_info *t);
+pcv_bytes stack_numbers(const pcv_bytes *row);
 /* Appends a row.  When it is not of the shape of the others, it says so, sets
  * *code, and nothing is appended.  Returns a status. */
 int stack_add(stack *s, const char *name, const pcv_bytes *row, int *code);

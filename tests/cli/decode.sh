@@ -70,13 +70,15 @@ expect 'nothing but errors' 66 '*' 'pcv-decode: no: No such*' \
     sh -c "pcv-encode -m '$image' no 2>/dev/null | pcv-decode -m '$image'"
 expect 'a stream of nothing' 0 '' '' \
     sh -c "pcv-encode -m '$image' -T /dev/null | pcv-decode -m '$image'"
-decode --format=npy some.sts >some.npy 2>/dev/null
+decode --format=npy --logits some.sts >some.npy 2>/dev/null
 check 'npy: raw answers, NaN for what failed' npy_shape some.npy '4, 10'
 check 'npy: those of pcv-classify' cmp <(tail -c 160 some.npy) <(
     pcv-classify -m "$image" --logits --format=npy "$@" 2>/dev/null |
         tail -c 160)
 check 'raw' cmp <(tail -c 160 some.npy) \
-    <(decode --format=raw some.sts 2>/dev/null)
+    <(decode --format=raw --logits some.sts 2>/dev/null)
+check 'npy: probabilities' cmp <(decode --format=npy two.sts) \
+    <(pcv-classify -m "$image" --format=npy pics/1.pgm pics/2.pgm)
 check '--output guesses the format' sh -c \
     "pcv-decode -m '$image' -o o.npy two.sts && pcv-decode -m '$image' \
     --format=npy two.sts | cmp - o.npy"
@@ -106,8 +108,12 @@ tail -c +$((record + 1)) two.sts >second.sts
 expect 'a stream can be cut between records' 0 "pics/2.pgm$tab*" '' \
     decode second.sts
 expect 'no stream' 65 '' \
-    'pcv-decode: standard input: record 0 *not a stream of latents' \
-    decode <pics/1.pgm
+    'pcv-decode: standard input: record 0: not JSON: *' \
+    decode < <(printf '\020\0\0\0\0\0\0\0{no JSON at all}')
+check 'an input on standard input' cmp \
+    <(pcv-classify -m "$image" - <pics/1.pgm) <(decode <pics/1.pgm)
+check 'through a pipe' cmp <(pcv-classify -m "$image" <pics/1.pgm) \
+    <(cat pics/1.pgm | decode)
 # One byte of the data of the first record.
 { head -c $((record - 10)) two.sts && printf '\001' &&
     tail -c +$((record - 8)) two.sts; } >flipped.sts
@@ -174,8 +180,10 @@ cp pics/2.pgm b/1.pgm
 expect 'equal names' 0 '' '' draw --out-dir=equal a/1.pgm b/1.pgm
 check 'get numbers' test -e equal/1.png -a -e equal/1-1.png
 cp pics/1.pgm out.pgm
-draw --out-dir=stdin - <<<"$(cat pics/1.pgm)" 2>/dev/null
-check '--out-dir and a bad stream' test ! -e stdin/stdin.png
+draw --out-dir=stdin - <<<"$(cat pics/1.pgm)"
+check '--out-dir and standard input' cmp one.png stdin/stdin.png
+draw --out-dir=none - < <(head -c 100 two.sts) 2>/dev/null
+check '--out-dir and a bad stream' test ! -e none/stdin.png
 mkdir inner
 (cd inner && pcv-decode -m "$auto" --out-dir=o ../out.pgm)
 check 'names do not lead out of the directory' test -e inner/o/out.png
