@@ -51,6 +51,7 @@ static void drop_held(pcv_group *g)
     for (size_t i = 0; i < g->count; i++)
         pcv_item_free(&g->held[i]);
     g->count = 0;
+    g->used = false;
 }
 
 static void drop_clip(pcv_group *g)
@@ -69,6 +70,7 @@ void pcv_group_close(pcv_group *g)
 {
     drop_held(g);
     drop_clip(g);
+    pcv_item_free(&g->next);
     pcv_free(g->held);
 }
 
@@ -179,6 +181,7 @@ static int from_held(pcv_group *g, pcv_entry *e)
         pcv_item_free(&g->held[i]);
     memmove(g->held, g->held + g->count - keep, keep * sizeof *g->held);
     g->count = keep;
+    g->used = keep > 0;
     if (cut_sound(g, e) < 0)
         return -1;
     g->made++;
@@ -229,6 +232,7 @@ static int from_clip(pcv_group *g, pcv_entry *e)
                      g->clip_name, all, least);
             failed(g->clip_name, e);
         }
+        drop_held(g);           /* a pair does not reach into the next clip */
         drop_clip(g);
         return e->items > 0;
     }
@@ -267,6 +271,25 @@ static bool is_whole(const pcv_group *g, const pcv_item *item)
                        : kind == PCV_MEDIA_BYTES);
 }
 
+/* What waits, when nothing comes that goes with it: 1 an input, 0, -1. */
+static int last(pcv_group *g, pcv_entry *e)
+{
+    char *name;
+    int r;
+
+    if (g->count == 0 || g->used) {
+        drop_held(g);
+        return 0;
+    }
+    if (g->step == g->window)
+        return from_held(g, e);
+    name = g->held[0].name;
+    pcv_fail(EX_DATAERR, "%s: one picture, want another one after it", name);
+    r = failed(name, e);
+    drop_held(g);
+    return r;
+}
+
 static int open_clip(pcv_group *g, pcv_item *item, pcv_entry *e)
 {
     int r = 0;
@@ -285,32 +308,31 @@ static int open_clip(pcv_group *g, pcv_item *item, pcv_entry *e)
 /* What an item comes to: 1 an input, 0 not yet, -1. */
 static int take(pcv_group *g, pcv_item *item, pcv_entry *e)
 {
-    if (!item->code && item->path && g->window > 1 && is_directory(item->path))
-        return open_clip(g, item, e);
-    if (item->code || is_whole(g, item)) {
-        drop_held(g);
-        return single(item, e);
+    bool clip = !item->code && item->path && g->window > 1 &&
+                is_directory(item->path);
+    bool alone = clip || item->code || is_whole(g, item);
+    int r = alone ? last(g, e) : 0;
+
+    if (r == 0 && alone)
+        return clip ? open_clip(g, item, e) : single(item, e);
+    if (r == 0) {
+        g->held[g->count++] = *item;
+        g->used = false;
+        r = g->count == g->window ? from_held(g, e) : 0;
+    } else {
+        g->next = *item;
     }
-    g->held[g->count++] = *item;
     *item = (pcv_item){0};
-    return g->count == g->window ? from_held(g, e) : 0;
+    return r;
 }
 
-/* What waits when the items have ended. */
-static int last(pcv_group *g, pcv_entry *e)
+static int next_item(pcv_group *g, pcv_items *items, pcv_item *item)
 {
-    char *name;
-    int r;
-
-    if (g->count == 0 || (g->step < g->window && g->made > 0))
-        return 0;
-    if (g->step == g->window)
-        return from_held(g, e);
-    name = g->held[0].name;
-    pcv_fail(EX_DATAERR, "%s: one picture, want another one after it", name);
-    r = failed(name, e);
-    drop_held(g);
-    return r;
+    if (!g->next.name)
+        return pcv_items_next(items, item);
+    *item = g->next;
+    g->next = (pcv_item){0};
+    return 1;
 }
 
 int pcv_group_next(pcv_group *g, pcv_items *items, pcv_entry *e)
@@ -319,7 +341,7 @@ int pcv_group_next(pcv_group *g, pcv_items *items, pcv_entry *e)
     int r = g->clip ? from_clip(g, e) : 0;
 
     while (r == 0) {
-        int got = pcv_items_next(items, &item);
+        int got = next_item(g, items, &item);
 
         if (got <= 0)
             return got < 0 ? -1 : last(g, e);

@@ -14,6 +14,8 @@ typedef struct {
     const char *sound_path;     /* of the caller, or NULL */
     pcv_item *held;             /* pictures that wait: at most a window */
     size_t count, made;         /* of them; inputs of this clip so far */
+    bool used;                  /* they have been in an input already */
+    pcv_item next;              /* waits until they have had their turn */
     pcv_clip *clip;             /* the directory we are in, or NULL */
     char *clip_name;
     bool have_sound;
