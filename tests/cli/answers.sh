@@ -160,6 +160,7 @@ check 'tsv: a line for each of the best' test "$(wc -l <text.tsv)" -eq 4
 check 'tsv: six fields, positions in the text' test "$(
     awk -F'\t' 'NF == 6 { print $2, $3 }' text.tsv | tr '\n' ,)" = \
     '2 1,2 2,12 1,12 2,'
+# shellcheck disable=SC2059
 check 'tsv: the bytes that are filled in' cmp \
     <(printf "a $(sed -n '1s/.*\t//p' text.tsv) of\n$(
         sed -n '3s/.*\t//p' text.tsv)!\n") <(fill text.txt)

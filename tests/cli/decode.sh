@@ -112,6 +112,7 @@ expect 'no stream' 65 '' \
     decode < <(printf '\020\0\0\0\0\0\0\0{no JSON at all}')
 check 'an input on standard input' cmp \
     <(pcv-classify -m "$image" - <pics/1.pgm) <(decode <pics/1.pgm)
+# shellcheck disable=SC2002
 check 'through a pipe' cmp <(pcv-classify -m "$image" <pics/1.pgm) \
     <(cat pics/1.pgm | decode)
 # One byte of the data of the first record.
