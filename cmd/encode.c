@@ -14,7 +14,7 @@
 
 #define MAX_NAMES 90000000      /* a safetensors header is at most 100 MB */
 
-static const char *const kinds[] = {"latents", "input"};
+static const char *const kinds[] = {"latents", "crossed", "input"};
 static const char *const pools[] = {"none", "mean", "max", "first"};
 
 /* ---- metadata -------------------------------------------------------- */
@@ -145,6 +145,16 @@ static void write_sts(const encode_run *r, const pcv_entry *e,
     write_record(&d, kinds[r->what], v, out);
 }
 
+static pcv_values *encoded(const encode_run *r, pcv_worker *w,
+                           const pcv_entry *e)
+{
+    switch (r->what) {
+    case CROSSED: return pcv_encode_crossed(w, e);
+    case INPUT:   return pcv_encode_input(w, e);
+    default:      return pcv_encode(w, e);
+    }
+}
+
 static int work(void *ctx, pcv_worker *w, void *item, pcv_bytes *out)
 {
     const encode_run *r = ctx;
@@ -153,7 +163,7 @@ static int work(void *ctx, pcv_worker *w, void *item, pcv_bytes *out)
 
     if (pcv_entry_load(r->stream, e) < 0)
         return -1;
-    v = r->what == INPUT ? pcv_encode_input(w, e) : pcv_encode(w, e);
+    v = encoded(r, w, e);
     if (!v)
         return -1;
     pool_rows(v, r->pool);

@@ -6,7 +6,7 @@
 #include "stack.h"
 
 enum { STS, NPY, SAFETENSORS, JSONL };              /* formats */
-enum { LATENTS, INPUT };
+enum { LATENTS, CROSSED, INPUT };
 enum { POOL_NONE, POOL_MEAN, POOL_MAX, POOL_FIRST };
 
 typedef struct {

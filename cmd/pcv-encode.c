@@ -28,8 +28,8 @@ static void parse(encode_run *r, int argc, char **argv)
     static const char *const ending[] = {".sts", ".npy", ".safetensors",
                                          ".jsonl"};
     const opt_row row[] = {
-        {0, "what", "latents|input", "latents, or the array that the encoder "
-         "attends to", opt_choice, &r->what},
+        {0, "what", "latents|crossed|input", "latents, those of the first "
+         "cross-attend, or the array that it reads", opt_choice, &r->what},
         {0, "pool", "none|mean|max|first", "one vector of the rows of each "
          "array", opt_choice, &r->pool},
         {0, "ids", "FILE", "write the names of the rows to FILE, one a line "
@@ -69,7 +69,7 @@ static void open_all(encode_run *r, const pcv_model *m)
 {
     const size_t dim[2] = {pcv_model_latents(m),
                            pcv_model_latent_channels(m)};
-    bool known = r->what == LATENTS;
+    bool known = r->what != INPUT;
 
     r->model = m;
     if (r->o.format == NPY || r->o.format == SAFETENSORS) {

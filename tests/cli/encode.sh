@@ -168,13 +168,18 @@ expect '--pool=x' 64 '' \
 encode --what=input --format=npy pics/1.pgm >input.npy
 check '--what=input: the elements and their positions' \
     npy_shape input.npy '1, 784, [0-9]*'
+encode --format=npy pics/1.pgm >latents.npy
+encode --what=crossed --format=npy pics/1.pgm >crossed.npy
+check '--what=crossed: an array like the latents, and another one' \
+    sh -c 'cmp -s -n 128 crossed.npy latents.npy &&
+        ! cmp -s crossed.npy latents.npy'
 check '--what=latents' cmp one.sts <(encode --what=latents pics/1.pgm)
 encode --what=input --format=npy bad pics/1.pgm >late.npy 2>err
 check '--what=input: rows owed to what failed' \
     npy_shape late.npy '2, 784, [0-9]*'
 check '--what=input: are NaN' test "$(floats late.npy | grep -ic nan)" -eq \
     $(($(floats late.npy | wc -l) / 2))
-expect '--what=x' 64 '' "*: option --what: 'x', want latents|input" \
+expect '--what=x' 64 '' "*: option --what: 'x', want latents|crossed|input" \
     encode --what=x pics/1.pgm
 
 # ---- safetensors
