@@ -43,7 +43,9 @@ LIB_SRC  = $(filter-out %.inc.c,$(wildcard lib/*.c lib/*/*.c))
 CMD_SRC  = $(wildcard cmd/pcv-*.c)
 CMD_AUX  = $(filter-out $(CMD_SRC),$(wildcard cmd/*.c))
 TEST_SRC = $(wildcard tests/*_test.c)
-TEST_AUX = $(filter-out $(TEST_SRC) tests/bench.c,$(wildcard tests/*.c))
+TEST_BIN = tests/tensors.c tests/full.c
+TEST_AUX = $(filter-out $(TEST_SRC) $(TEST_BIN) tests/bench.c, \
+             $(wildcard tests/*.c))
 obj      = $(patsubst %.c,$(B)/%.o,$(1))
 PROGRAMS = $(patsubst cmd/%.c,$(B)/%,$(CMD_SRC))
 MODEL    = build/share/pcv/default/model.safetensors
@@ -52,7 +54,7 @@ LIB      = $(B)/libpcv.a
 
 all: $(PROGRAMS) $(MODEL)  ## build the library and the five programs
 lib: $(LIB)              ## build libpcv.a alone
-tests: all $(TESTS)      ## build the unit tests
+tests: all $(TESTS) $(B)/tests/tensors  ## build the unit tests
 
 check: tests             ## run all tests (VARIANT=asan for the sanitizers)
 	tests/run.sh $(B)
@@ -98,6 +100,9 @@ $(B)/pcv-%: $(B)/cmd/pcv-%.o $(call obj,$(CMD_AUX)) $(LIB)
 	$(LINK) -o $@ $^ $(LIBS_P) -lm
 
 $(B)/tests/%_test: $(B)/tests/%_test.o $(call obj,$(TEST_AUX)) $(LIB)
+	$(LINK) -o $@ $^ -lcmocka $(LIBS_P) -lm
+
+$(TEST_BIN:%.c=$(B)/%): %: %.o $(call obj,$(TEST_AUX)) $(LIB)
 	$(LINK) -o $@ $^ -lcmocka $(LIBS_P) -lm
 
 $(B)/tests/bench: $(B)/tests/bench.o $(LIB)
