@@ -7,6 +7,7 @@
 #include "help.h"
 #include "case_help.h"
 #include "scratch.h"
+#include "subject.h"
 
 #include "../lib/model/model.h"
 
@@ -45,51 +46,6 @@ static void find(glob_t *g, const char *root, const char *pattern)
     memset(g, 0, sizeof *g);
     if (glob(path, 0, NULL, g) != 0)
         fail_msg("nothing matches %s", path);
-}
-
-/* ---- one input ------------------------------------------------------- */
-
-typedef struct {
-    const char *name;           /* of the case, for messages */
-    pcv_model *m;
-    pcv_worker *w;
-    pcv_stream *stream;
-    pcv_entry *e;
-} subject;
-
-static void open_model(subject *s, const char *dir)
-{
-    *s = (subject){ .name = dir };
-    s->m = pcv_model_open(dir);
-    s->w = s->m ? pcv_worker_new(s->m) : NULL;
-    if (!s->w)
-        fail_msg("%s", pcv_error());
-}
-
-static void drop_input(subject *s)
-{
-    pcv_entry_free(s->e);
-    pcv_stream_close(s->stream);
-    s->e = NULL;
-    s->stream = NULL;
-}
-
-static void close_model(subject *s)
-{
-    drop_input(s);
-    pcv_worker_free(s->w);
-    pcv_model_close(s->m);
-}
-
-static void load(subject *s, const char *path)
-{
-    pcv_inputs in = { .path = &path, .paths = 1 };
-
-    drop_input(s);
-    s->stream = pcv_stream_open(s->m, &in);
-    if (!s->stream || pcv_stream_next(s->stream, &s->e) != 1 ||
-        pcv_entry_load(s->stream, s->e) < 0)
-        fail_msg("%s: %s", s->name, pcv_error());
 }
 
 /* ---- cases ----------------------------------------------------------- */
@@ -151,7 +107,7 @@ static void check_example(published *p, const char *input)
 {
     if (case_write(&p->t, input, p->item, "input") < 0)
         fail_msg("%s", pcv_error());
-    load(&p->s, "input");
+    subject_load(&p->s, "input");
     check_input(p);
     check(p, CROSSED, "cross_attended", pcv_encode_crossed(p->s.w, p->s.e));
     check(p, LATENTS, "latents", pcv_encode(p->s.w, p->s.e));
@@ -167,7 +123,7 @@ static void check_case(const char *path)
     path_of(dir, "%.*s", (int)(strrchr(path, '/') - path), path);
     if (pcv_tensors_open(&p.t, path) < 0)
         fail_msg("%s", pcv_error());
-    open_model(&p.s, dir);
+    subject_open(&p.s, dir);
     items = pcv_tensors_find(&p.t, "latents")->dim[0];
     for (; (size_t)p.item < items; p.item++) {
         check_example(&p, NULL);
@@ -177,7 +133,7 @@ static void check_case(const char *path)
     print_message("%s: preprocessed %.1e, crossed %.1e, latents %.1e, "
                   "answers %.1e\n", strrchr(dir, '/') + 1, p.worst[ROWS],
                   p.worst[CROSSED], p.worst[LATENTS], p.worst[ANSWERS]);
-    close_model(&p.s);
+    subject_close(&p.s);
     pcv_tensors_close(&p.t);
 }
 
@@ -218,7 +174,7 @@ static void check_picture(subject *s, const char *picture, const char *path)
 
     if (pcv_tensors_open(&t, path) < 0)
         fail_msg("%s", pcv_error());
-    load(s, picture);
+    subject_load(s, picture);
     have = pcv_entry_values(s->e);
     answer[0] = pcv_answer(s->w, s->e);
     want = case_values(&t, "pixel_values", -1);
@@ -226,7 +182,7 @@ static void check_picture(subject *s, const char *picture, const char *path)
     e = case_difference(have->data, want->data, want->count, true);
     help_below(e, 1e-6, picture, 0);
     assert_int_equal(case_write(&t, "pixel_values", -1, "pixels.npy"), 0);
-    load(s, "pixels.npy");
+    subject_load(s, "pixels.npy");
     answer[1] = pcv_answer(s->w, s->e);
     help_below(case_difference(answer[0]->data, answer[1]->data,
                                answer[0]->count, false), 1e-5, picture, 1);
@@ -261,12 +217,12 @@ static void test_photographs(void **state)
     if (!shared)
         skip();
     path_of(dir, "%s/golden/vision-fourier", shared);
-    open_model(&s, dir);
+    subject_open(&s, dir);
     find(&g, shared, "golden/images/*.safetensors");
     for (size_t i = 0; i < g.gl_pathc; i++)
         check_photograph(&s, g.gl_pathv[i]);
     globfree(&g);
-    close_model(&s);
+    subject_close(&s);
 }
 
 /* ---- preprocessor_config.json ---------------------------------------- */
@@ -308,9 +264,9 @@ static void test_preprocessors(void **state)
         path_of(picture, "%.*s/noise.png", n, g.gl_pathv[i]);
         path_of(pixels, "%.*s.safetensors", (int)(dot - g.gl_pathv[i]),
                 g.gl_pathv[i]);
-        open_model(&s, ".");
+        subject_open(&s, ".");
         check_picture(&s, picture, pixels);
-        close_model(&s);
+        subject_close(&s);
     }
     globfree(&g);
 }
