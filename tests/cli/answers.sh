@@ -239,6 +239,28 @@ expect 'one picture' 65 '' '*f0.ppm: one picture, want another one *' \
     move f0.ppm
 expect 'latents' 65 '' '*: give it the files, not their latents' \
     bash -c "pcv-encode -m '$flow' frames.npy | pcv-decode -m '$flow'"
+expect 'one that cannot be read divides' 3 '' \
+    '*f0.ppm: one picture, *no: No such file*2 of 3 inputs failed' \
+    move --out-dir=divided f0.ppm no f1.ppm f2.ppm
+check 'the rest is answered' cmp three/f1.flo divided/f1.flo
+expect 'clips end where they end' 0 '' '' \
+    move --out-dir=clips film film f0.ppm f1.ppm
+check 'each with its pairs' test "$(cd clips && echo *)" = \
+    'f0-2.flo f0-4.flo f0.flo f1-3.flo f1.flo'
+mkfifo in out
+pcv-decode -m "$flow" --format=jsonl -T - <in >out &
+exec 3>in 4<out
+for i in 0 1 2 1; do
+    echo "f$i.ppm" >&3
+    [ $i = 0 ] && [ ! -e seen ] && touch seen && continue
+    IFS= read -r -t 20 -u 4 line || break
+    echo "$line" >>seen
+done
+exec 3>&-
+wait
+exec 4<&-
+check 'a live list: each pair is answered at once' test \
+    "$(wc -l <seen)" -eq 3
 move -o c.png f0.ppm f1.ppm
 check 'colours' cmp <(head -c 24 c.png | tail -c 8) \
     <(printf '\0\0\0 \0\0\0\030')
@@ -341,6 +363,9 @@ both -o 'frame%03d.png' example.safetensors
 check 'with numbers' cmp frame001.png frames/example-001.png
 expect 'pictures without names' 64 '' '*: each answer is 2 pictures, *' \
     both --format=png example.safetensors
+expect 'pictures around an example' 3 \
+    "f0.ppm$tab*example.safetensors$tab*f1.ppm$tab*no$tab-*f2.ppm$tab*" '*' \
+    pcv-classify -m "$many" f0.ppm example.safetensors f1.ppm f2.ppm no f2.ppm
 mkdir clip
 cp f0.ppm clip/0.ppm
 cp f1.ppm clip/1.ppm
