@@ -36,15 +36,25 @@ array() { # case -> its tensor
     return 1
 }
 
-# Answers as [items, ..]; of several modalities the class.  An array that is
-# given to pcv-decode is latents, so optical flow has its answers compared by
-# published_test.c alone.
+# Answers as [items, ..]; of several modalities the class.
 answer() { # model, items...
-    if [ "$(class_of "$1")" = PerceiverForMaskedLM ]; then
-        pcv-decode -m "$1" --format=npy "${@:2}"
-    else
-        pcv-classify -m "$1" --all --logits --format=npy "${@:2}"
-    fi
+    case $(class_of "$1") in
+    PerceiverForMaskedLM | PerceiverForOpticalFlow)
+        pcv-decode -m "$1" --logits --format=npy "${@:2}" ;;
+    *)
+        pcv-classify -m "$1" --all --logits --format=npy "${@:2}" ;;
+    esac
+}
+
+# Everything that a model of several modalities answers.
+parts() { # name, model, case, items...
+    local part
+    pcv-decode -m "$2" --logits --format=safetensors "${@:4}" \
+        >output.safetensors
+    for part in audio image label; do
+        check "$1: output.$part" "$tensors" compare \
+            "output.safetensors:$part" "$3:output.$part" $of_norm
+    done
 }
 
 stages() { # name, model, case, items...
@@ -52,6 +62,7 @@ stages() { # name, model, case, items...
     shift 3
     has "$case" preprocessed.rows && rows=("--rows=$case:preprocessed.rows")
     has "$case" output || output=output.label
+    [ $output = output ] || parts "$name" "$model" "$case" "$@"
     pcv-encode -m "$model" --what=input --format=npy "$@" >input.npy
     check "$name: preprocessed" "$tensors" compare input.npy \
         "$case:preprocessed" 1e-4 --absolute "${rows[@]}"
@@ -61,16 +72,15 @@ stages() { # name, model, case, items...
     pcv-encode -m "$model" --format=npy "$@" >latents.npy
     check "$name: latents" "$tensors" compare latents.npy "$case:latents" \
         $of_norm
-    [ "$(class_of "$model")" != PerceiverForOpticalFlow ] || return
     answer "$model" "$@" >output.npy
-    check "$name: $output" "$tensors" compare output.npy "$case:$output" \
+    check "$name: answers" "$tensors" compare output.npy "$case:$output" \
         $of_norm
 }
 
-# Latents, and answers where there are some; each example twice.
+# Latents and answers.
 both() { # model, items and options...
     pcv-encode -m "$1" "${@:2}"
-    [ "$(class_of "$1")" = PerceiverForOpticalFlow ] || answer "$@"
+    answer "$@"
 }
 
 same() { # name, model, case, items...
