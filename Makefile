@@ -76,6 +76,9 @@ demo: all                ## train, classify, encode, decode, inspect
 bench: all $(B)/tests/bench  ## speed of the structured attend and of training
 	$(B)/tests/bench
 
+full: all $(B)/tests/full  ## published sizes: parameters, time, memory
+	tests/full.sh $(B)
+
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
@@ -154,4 +157,4 @@ help:                    ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 .PHONY: all lib tests check check-units grad asan tsan valgrind demo bench \
-  install uninstall clean help
+  full install uninstall clean help
