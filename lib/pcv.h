@@ -171,7 +171,8 @@ size_t pcv_stream_files(const pcv_stream *s);
  * -1; safe from several threads for different entries. */
 int pcv_entry_load(pcv_stream *s, pcv_entry *e);
 /* The prepared input (image [c,h,w], sound [n], points [n,c]; byte ids as
- * numbers [n]), after pcv_entry_load. */
+ * numbers [n]), after pcv_entry_load; of several modalities the first that the
+ * entry has. */
 pcv_values *pcv_entry_values(const pcv_entry *e);
 
 /* ---- workers: inputs -> latents, outputs ----------------------------- */

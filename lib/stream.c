@@ -302,8 +302,13 @@ int pcv_entry_load(pcv_stream *s, pcv_entry *e)
 pcv_values *pcv_entry_values(const pcv_entry *e)
 {
     const pcv_array *x = &e->x[0];
-    pcv_values *v = pcv_values_new(x->rank, x->dim);
+    pcv_values *v;
 
+    while (!x->data && x < &e->x[PCV_MOST_PARTS - 1])
+        x++;
+    v = x->data ? pcv_values_new(x->rank, x->dim) : NULL;
+    if (!x->data)
+        pcv_fail(EX_DATAERR, "%s: nothing in it is an input", e->name);
     if (v)
         pcv_dtype_to_float(x->dtype, x->data, v->count, v->data);
     return v;

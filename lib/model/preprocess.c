@@ -40,17 +40,19 @@ static int read_sizes(pcv_prep *prep, const pcv_json *config, const char *name)
     size_of(pcv_json_get(config, "crop_size"), &crop_h, &crop_w);
     if (prep->height < 1 || prep->width < 1)
         return bad(name, "size", "a number of pixels, or height and width");
+    if (!truth(config, "do_center_crop")) {
+        prep->fit = truth(config, "do_resize") ? PCV_STRETCH : PCV_KEEP;
+        prep->crop = 1;
+        return 0;
+    }
     if (crop_h < 1 || crop_h * prep->width != crop_w * prep->height)
         return bad(name, "crop_size", "a multiple of size");
     prep->crop = (double)prep->height / crop_h;
-    prep->fit = truth(config, "do_center_crop") ? PCV_CROP : PCV_STRETCH;
     if (prep->crop > 1)
         return bad(name, "crop_size", "at least size");
-    if (!truth(config, "do_resize")) {
-        if (prep->fit == PCV_CROP)
-            return bad(name, "do_resize", "true with do_center_crop");
-        prep->fit = PCV_KEEP;
-    }
+    if (!truth(config, "do_resize"))
+        return bad(name, "do_resize", "true with do_center_crop");
+    prep->fit = PCV_CROP;
     return 0;
 }
 

@@ -371,6 +371,8 @@ cp f0.ppm clip/0.ppm
 cp f1.ppm clip/1.ppm
 expect 'a clip' 0 "clip${tab}1$tab*" '' pcv-classify -m "$many" clip
 pcv-classify -m "$many" --logits -o silent.safetensors clip
+expect 'latents of a clip without sound' 0 '*pcv.input":"2x3x16x16"*' '' \
+    eval "pcv-encode -m '$many' clip | tr -d '\\000'"
 beep >beep.wav
 cp beep.wav clip
 pcv-classify -m "$many" --logits -o heard.safetensors clip
