@@ -166,7 +166,7 @@ static void close_all(run *r)
 
 int main(int argc, char **argv)
 {
-    run r = {0};
+    static run r;    /* a thread may be left that reads it */
     pcv_model *m;
     pump_totals t;
 

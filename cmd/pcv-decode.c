@@ -126,7 +126,7 @@ static void close_all(decode_run *r)
 
 int main(int argc, char **argv)
 {
-    decode_run r = {0};
+    static decode_run r;    /* a thread may be left that reads it */
     pcv_model *m;
     pump_totals t;
 

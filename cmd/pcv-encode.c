@@ -129,7 +129,7 @@ static void close_all(encode_run *r)
 
 int main(int argc, char **argv)
 {
-    encode_run r = {0};
+    static encode_run r;    /* a thread may be left that reads it */
     pcv_model *m;
     pump_totals t;
 
