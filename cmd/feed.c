@@ -10,7 +10,9 @@ pcv_model *pump_model(const opt *o)
 
     if (!m)
         opt_fatal_pcv();
-    opt_note("model %s, %s", opt_shown(pcv_model_path(m)), pcv_model_id(m));
+    if (o->verbose)         /* the identity reads all the weights */
+        opt_note("model %s, %s", opt_shown(pcv_model_path(m)),
+                 pcv_model_id(m));
     return m;
 }
 
