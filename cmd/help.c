@@ -6,6 +6,7 @@
 
 #define WIDTH 79
 #define COLUMN 30       /* where the text of an option begins */
+#define ARGUMENT 10     /* where an argument of several lines goes on */
 
 /* ---- --help ---------------------------------------------------------- */
 
@@ -30,16 +31,33 @@ static void print_words(const char *text, int at)
     putchar('\n');
 }
 
+/* "a|b|c" from column `at` on, in lines that end in '|'. */
+static int print_argument(const char *a, int at)
+{
+    while (*a) {
+        int n = (int)strcspn(a, "|");
+
+        n += a[n] == '|';
+        if (at + n > WIDTH)
+            at = printf("\n%*s", ARGUMENT, "") - 1;
+        at += printf("%.*s", n, a);
+        a += n;
+    }
+    return at;
+}
+
 static int print_names(const opt_row *row)
 {
     const char *a = row->argument;
     int n = row->letter ? printf("  -%c, --%s", row->letter, row->name)
                         : printf("      --%s", row->name);
 
-    if (a && *a == '[')         /* "[N]" is shown as "[=N]" */
+    if (!a)
+        return n;
+    if (*a == '[')              /* "[N]" is shown as "[=N]" */
         n += printf("[=%s", a + 1);
-    else if (a)
-        n += printf("=%s", a);
+    else
+        n = print_argument(a, n + printf("="));
     return n;
 }
 

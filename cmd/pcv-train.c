@@ -89,15 +89,16 @@ static opt_row setting_row(job *j, size_t i)
 {
     const pcv_setting *s = pcv_setting_at(i);
     char *value = pcv_trainer_get(j->trainer, s->name);
+    char *values = strdup(s->values);       /* good until the next setting */
     pcv_bytes help = {0};
 
     pcv_bytes_printf(&help, "%s", s->help);
     if (value && *value)
         pcv_bytes_printf(&help, " (%s)", value);
-    if (help.failed || pcv_error_code())
+    if (!values || help.failed || pcv_error_code())
         opt_fatal_memory();
     free(value);
-    return (opt_row){ 0, s->name, s->values, help.data, set_later, j };
+    return (opt_row){ 0, s->name, values, help.data, set_later, j };
 }
 
 /* The program's own rows, then one for each setting; freed by free_rows. */
@@ -141,8 +142,10 @@ static opt_row *make_rows(job *j, size_t *count)
 static void free_rows(opt_row *row, size_t rows)
 {
     for (size_t i = 0; i < rows; i++)
-        if (row[i].set == set_later)
+        if (row[i].set == set_later) {
+            free((char *)(uintptr_t)row[i].argument);
             free((char *)(uintptr_t)row[i].help);
+        }
     free(row);
 }
 

@@ -359,7 +359,8 @@ unsigned char *pcv_png(const unsigned char *pixels, int height, int width,
 typedef struct pcv_trainer pcv_trainer;
 
 /* A setting of a model or of a run: its name as an option, the values it
- * takes, a line of help.  i from 0; NULL past the end. */
+ * takes, a line of help.  i from 0; NULL past the end.  Good until the next
+ * call on this thread. */
 typedef struct {
     const char *name, *values, *help;
 } pcv_setting;

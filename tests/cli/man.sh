@@ -61,6 +61,15 @@ wrong=$(while IFS= read -r setting; do
 done <config)
 check 'pcv-train.1: defaults' test "$wrong" = ''
 
+# "--fit=stretch|crop|keep" for each option with an argument.
+values() {
+    sed -E ':a;/\|$/{N;s/\n *//;ba}' |
+        sed -nE 's/^ {1,6}(-., )?(--[a-z0-9-]+=[^ ]+).*/\2/p' | sort
+}
+pcv-train --help | values >of-help
+values <page >of-page
+check 'pcv-train: values of --help and pcv-train.1' diff of-help of-page
+
 # The keys of config.json.
 text "$pages/pcv-model.5" >page
 wrong=$(grep -oE '^ *"[a-z0-9_]*[a-z_]":' "$image/config.json" |
