@@ -445,13 +445,14 @@ static bool is_free(const char *name)
     return false;
 }
 
-/* The settings of class i for a model with the keys that s would write. */
+/* The settings of class i for a model with the keys that s would write.  None
+ * that is held knows GEGLU by name. */
 static bool holds(int i, const pcv_spec *s)
 {
     source f = { NULL, s, classes[i].name };
     const pcv_row *r;
     pcv_spec t;
-    bool same = !classes[i].part[0].name && !s->parts;
+    bool same = !classes[i].part[0].name && !s->parts && s->act != PCV_GEGLU;
 
     pcv_spec_default(&t);
     for (int k = 0; (r = pcv_spec_row(k)); k++)

@@ -26,19 +26,25 @@ static int bad_key(const char *name, const pcv_row *r)
     return -1;
 }
 
-/* Hugging Face has several names for the same activation. */
+/* Hugging Face has several names for the same activation.  One of ours is none
+ * of them: the first row is how it is written. */
+static const char *const same[][2] = {
+    { "gelu_pytorch_tanh", "gelu_tanh" }, { "gelu_new", "gelu_tanh" },
+    { "gelu_fast", "gelu_tanh" }, { "gelu_python", "gelu" },
+    { "swish", "silu" },
+};
+
 static const char *our_word(const char *text)
 {
-    static const char *const same[][2] = {
-        { "gelu_new", "gelu_tanh" }, { "gelu_fast", "gelu_tanh" },
-        { "gelu_pytorch_tanh", "gelu_tanh" }, { "gelu_python", "gelu" },
-        { "swish", "silu" },
-    };
-
     for (size_t i = 0; i < PCV_LEN(same); i++)
         if (!strcmp(text, same[i][0]))
             return same[i][1];
     return text;
+}
+
+static const char *their_word(const char *text)
+{
+    return strcmp(text, same[0][1]) ? text : same[0][0];
 }
 
 static int parse_field(pcv_spec *s, const pcv_row *r, const pcv_json *v,
@@ -202,7 +208,7 @@ static void write_field(const pcv_spec *s, const pcv_row *r, pcv_buf *b)
     if (!value.data)
         b->failed = true;
     else if (r->type == PCV_ROW_WORD)
-        write_string(b, value.data);
+        write_string(b, is_top(r) ? their_word(value.data) : value.data);
     else if (r->type == PCV_ROW_BOOL)
         pcv_buf_puts(b, value.data[0] == 'y' ? "true" : "false");
     else if (pcv_row_numbers(r) > 1)

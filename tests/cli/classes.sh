@@ -63,6 +63,17 @@ check 'a text classifier' trained text PerceiverForSequenceClassification \
 bare text
 check 'and answers the same' same_answers text texts/a/1 texts/b/3
 
+check 'an activation has their name' trained tanh \
+    PerceiverForSequenceClassification --modality=bytes --position=learned \
+    --length=32 --embedding=8 --activation=gelu_tanh texts
+check 'which transformers knows' test \
+    "$(jq -r .hidden_act tanh/config.json)" = gelu_pytorch_tanh
+bare tanh
+check 'and answers the same' same_answers tanh texts/a/1 texts/b/3
+check 'one that they do not have is ours' trained geglu PcvPerceiver \
+    --modality=bytes --position=learned --length=32 --embedding=8 \
+    --activation=geglu texts
+
 check 'what no class can hold is ours' trained plain PcvPerceiver \
     --channels=3 --height=14 --width=14 "$fashion"
 expect 'ours has no preprocessor' 2 '' '*' ls plain/preprocessor_config.json
