@@ -418,7 +418,7 @@ static void use_backward(pcv_session *s, const pcv_pass *pass, int i)
         use_forward(s, pass, i, s->dx_next);
     memset(s->dx_next, 0, latent_size(s) * sizeof(real));
     pcv_block_backward(u->block, tokens_of(s, u), s->items,
-                       s->net->spec.latents, s->uses_form, pass, i, s->x[i],
+                       s->net->spec.latents, form_for(s, u), pass, i, s->x[i],
                        s->dx, &s->record[i], s->dx_next, &s->scratch);
     t = s->dx;
     s->dx = s->dx_next;
