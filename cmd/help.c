@@ -61,12 +61,12 @@ static int print_names(const opt_row *row)
     return n;
 }
 
-static void print_row(const opt_row *row)
+static void print_row(const opt_row *row, const opt_row *first)
 {
     int n;
 
     if (!row->name) {
-        printf("\n%s\n", row->help);
+        printf("%s%s\n", row == first ? "" : "\n", row->help);
         return;
     }
     n = print_names(row);
@@ -83,7 +83,7 @@ void opt_help(const opt_table *t)
     printf("usage: %s [OPTION]... %s\n\n%s\n\n", t->program->name,
            t->program->operands, t->program->about);
     for (size_t i = 0; i < t->rows; i++)
-        print_row(&t->row[i]);
+        print_row(&t->row[i], t->row);
 }
 
 void opt_version(const opt_table *t)
