@@ -1,8 +1,8 @@
 /* tiles.c - a pair of pictures of another size than the model's: taken in
  * overlapping tiles of that size, whose answers are blended by their distance
- * from the tile's border (the published evaluation of optical flow; section
- * 4.6 of the notes it was taken from).  What a picture lacks to fill one tile
- * repeats its last rows and columns, and is cut off again. */
+ * from the tile's border (the published evaluation of optical flow).  What a
+ * picture lacks to fill one tile repeats its last rows and columns, and is cut
+ * off again. */
 #include "handles.h"
 
 #include <string.h>

@@ -101,7 +101,7 @@ struct pcv_spec {
     int share_first_block;      /* block 1 shares with the others */
     int share_blocks;           /* blocks 2.. share one set */
     int cross_heads, self_heads;
-    int qk, v;                  /* 0: the rules of section 3.1 */
+    int qk, v;                  /* 0: of what is read; of queries */
     int self_qk, self_v;        /* of the layers; 0: as qk and v */
     int wide_from_query;        /* the rule for qk: width of the latents, not
                                    of the input */
@@ -305,8 +305,8 @@ typedef struct {
 void pcv_session_open(pcv_session *s, const pcv_net *net, bool train,
                       int asked);
 void pcv_session_close(pcv_session *s);
-/* Inputs of the next pass: of each item as many as pcv_stem_inputs says.  0 or
- * -1. */
+/* Inputs of the next pass: one array of each item, or one of each of its parts.
+ * 0 or -1. */
 int pcv_session_bind(pcv_session *s, const pcv_array *const *x, int items);
 /* The latents, B*N x D, borrowed until the next bind. */
 const real *pcv_session_encode(pcv_session *s, const pcv_pass *pass);

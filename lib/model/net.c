@@ -329,7 +329,7 @@ static int make_queries(pcv_net *n, int i)
     return 0;
 }
 
-/* Logits by the embedding of the input, and a bias (section 4.6). */
+/* Logits by the embedding of the input, and a bias. */
 static void tied_head(pcv_net *n, pcv_linear *head)
 {
     const pcv_param *e = n->stem.embedding;

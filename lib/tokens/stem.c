@@ -38,11 +38,6 @@ int pcv_stem_elements(const pcv_stem *s)
     return n;
 }
 
-int pcv_stem_inputs(const pcv_stem *s)
-{
-    return s->part ? s->spec.parts : 1;
-}
-
 int pcv_batch_bind(pcv_batch *b, const pcv_stem *s, const pcv_array *const *x,
                    int items)
 {

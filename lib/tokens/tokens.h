@@ -96,8 +96,6 @@ int pcv_stem_init(pcv_stem *s, pcv_params *p, const pcv_stem_spec *spec);
 void pcv_stem_free(pcv_stem *s);
 /* Elements of the input that the model is for. */
 int pcv_stem_elements(const pcv_stem *s);
-/* Arrays that make one input: 1, or the number of parts. */
-int pcv_stem_inputs(const pcv_stem *s);
 
 /* Binds a batch to B inputs as data/prepare.c makes them (image F32 [c,H,W],
  * sound F32 [n], bytes I32 [n], points and plain F32 [n][c], flow F32

@@ -6,7 +6,7 @@
  *   LAMB   w -= lr |w| / |u| u       (1 where either norm is 0), per tensor
  *
  * Decay leaves biases and norms alone; latents and position tables are
- * decayed (Perceiver IO's code, section 3.4). */
+ * decayed, as in Perceiver IO's code. */
 #include "train.h"
 
 #include <math.h>
