@@ -220,6 +220,24 @@ static int rename_piece(const pcv_group *g, size_t piece, pcv_entry *e)
     return 1;
 }
 
+/* A clip that fails is one input that says so, and its end. */
+static int fail_clip(pcv_group *g, pcv_entry *e)
+{
+    int r;
+
+    for (size_t i = 0; i < e->items; i++)
+        pcv_item_free(&e->item[i]);
+    pcv_free(e->item);
+    pcv_free(e->name);
+    e->item = NULL;
+    e->name = NULL;
+    e->items = 0;
+    r = failed(g->clip_name, e);
+    drop_held(g);
+    drop_clip(g);
+    return r;
+}
+
 /* The next input of the clip; 0 when there is none left. */
 static int from_clip(pcv_group *g, pcv_entry *e)
 {
@@ -241,7 +259,7 @@ static int from_clip(pcv_group *g, pcv_entry *e)
         if (hold_path(g, pcv_clip_picture(g->clip, at + i)) < 0)
             return -1;
     if (from_held(g, e) < 0)
-        return pcv_error_code() == EX_OSERR ? -1 : failed(g->clip_name, e);
+        return pcv_error_code() == EX_OSERR ? -1 : fail_clip(g, e);
     return g->step == g->window ? rename_piece(g, piece, e) : 1;
 }
 

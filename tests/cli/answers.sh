@@ -386,6 +386,13 @@ check 'frames on standard input' cmp silent.safetensors <(cat f0.ppm f1.ppm |
     pcv-classify -m "$many" --logits --format=safetensors)
 check 'frames on standard input of pcv-decode' cmp silent.safetensors \
     <(cat f0.ppm f1.ppm | both --logits)
+mkdir broken
+cp f0.ppm f1.ppm broken
+head -c 30 beep.wav >broken/beep.wav
+expect 'a clip with a broken sound fails once' 3 \
+    "broken$tab-$tab-$tab-${tab}error: *clip${tab}1$tab*" \
+    'pcv-classify: broken: broken/beep.wav: *pcv-classify: 1 of 2 inputs failed' \
+    timeout 60 pcv-classify -m "$many" broken clip
 both --format=png --out-dir=of-clip clip/
 check 'a clip by its name' test "$(cd of-clip && echo *)" = \
     'clip-000.png clip-001.png'
