@@ -285,7 +285,8 @@ typedef struct {
     int asked;                  /* queries per item and decode, at most */
 
     pcv_batch batch;
-    int items, elements, len[3];    /* planned for */
+    int items, elements;        /* planned for, .. */
+    int len[1 + PCV_MOST_PARTS][3]; /* .. a grid of the whole, of each part */
     int uses_form;
     pcv_arena arena, scratch;
     real **x;                   /* uses + 1 latent arrays, B*N x D */

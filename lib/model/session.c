@@ -168,6 +168,18 @@ static void layout(pcv_session *s, pcv_arena *a)
     decoder_layout(s, a);
 }
 
+/* The axes of the input; of an absent part they are 0. */
+static void grid_of(const pcv_session *s, int len[1 + PCV_MOST_PARTS][3])
+{
+    const pcv_batch *b = &s->batch;
+
+    memset(len, 0, sizeof s->len);
+    memcpy(len[0], b->len, sizeof b->len);
+    for (int i = 0; b->part && i < s->net->stem.spec.parts; i++)
+        if (b->part[i].tokens.tile)
+            memcpy(len[1 + i], b->part[i].len, sizeof b->part[i].len);
+}
+
 static int plan(pcv_session *s, int items)
 {
     const pcv_net *n = s->net;
@@ -178,7 +190,7 @@ static int plan(pcv_session *s, int items)
         return -1;
     s->items = items;
     s->elements = s->batch.tokens.n;
-    memcpy(s->len, s->batch.len, sizeof s->len);
+    grid_of(s, s->len);
     s->x = pcv_alloc((size_t)n->uses + 1, sizeof *s->x);
     s->record = pcv_alloc((size_t)n->uses, sizeof *s->record);
     if (!s->x || !s->record)
@@ -197,11 +209,15 @@ fail:
     return -1;
 }
 
-/* Scratch depends on the lengths of the axes, not on their product alone. */
+/* Scratch depends on the lengths of the axes, not on their product alone, and
+ * on which parts are there. */
 static bool same_grid(const pcv_session *s)
 {
+    int len[1 + PCV_MOST_PARTS][3];
+
+    grid_of(s, len);
     return s->elements == s->batch.tokens.n &&
-           !memcmp(s->len, s->batch.len, sizeof s->len);
+           !memcmp(s->len, len, sizeof len);
 }
 
 int pcv_session_bind(pcv_session *s, const pcv_array *const *x, int items)

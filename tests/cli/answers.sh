@@ -408,6 +408,12 @@ same 'several, several' pcv-decode -m "$many" clip example.safetensors clip
 same 'several, classified' pcv-classify -m "$many" --format=safetensors \
     clip example.safetensors clip
 
+# The same model with and without a sound needs other memory.
+expect 'silent, heard, silent' 0 \
+    "f0.ppm$tab*clip$tab*f1.ppm$tab*example*$tab*clip$tab*f2.ppm$tab*" '' \
+    pcv-classify -t 1 -m "$many" --top=1 f0.ppm clip f1.ppm \
+    example.safetensors clip f2.ppm
+
 # ---- remarks
 learned=$golden/vision-learned
 for i in 1 2; do
