@@ -70,8 +70,12 @@ static json_t *parse(const char *text, size_t n, const char *name)
     char where[64];
     json_t *tree;
 
+    if (n == 0) {
+        fail(name, EX_DATAERR, "not JSON: ", "it is empty");
+        return NULL;
+    }
     /* jansson takes a NUL byte for the end and lets anything follow it. */
-    if (n && memchr(text, '\0', n)) {
+    if (memchr(text, '\0', n)) {
         fail(name, EX_DATAERR, "not JSON: ", "it holds a NUL byte");
         return NULL;
     }
