@@ -284,6 +284,17 @@ static void test_preprocessors_refused(void **state)
           "{\"height\": 60, \"width\": 90}}", "\"crop_size\"" },
         { "{\"image_mean\": 0.5}", "\"image_mean\"" },
         { "{\"image_std\": []}", "\"image_std\"" },
+        { "{\"image_std\": [0, 1, 1]}", "\"image_std\"" },
+        { "{\"image_std\": [1, 1, -1]}", "\"image_std\"" },
+        { "{\"image_std\": [1, 1]}", "\"image_std\"" },
+        { "{\"image_mean\": [0, 0, \"0\"]}", "\"image_mean\"" },
+        { "{\"image_mean\": [0, 0, 1e300]}", "\"image_mean\"" },
+        { "{\"image_mean\": [0, 0, 0, 0]}", "\"image_mean\"" },
+        { "{\"do_normalize\": 1}", "\"do_normalize\"" },
+        { "{\"do_center_crop\": \"no\"}", "\"do_center_crop\"" },
+        { "{\"size\": 65535, \"crop_size\": 65534}", "\"crop_size\"" },
+        { "[]", "not an object" },
+        { "", "empty" },
     };
 
     (void)state;

@@ -45,7 +45,8 @@ static int read_sizes(pcv_prep *prep, const pcv_json *config, const char *name)
         prep->crop = 1;
         return 0;
     }
-    if (crop_h < 1 || crop_h * prep->width != crop_w * prep->height)
+    if (crop_h < 1 || crop_w < 1 || (int64_t)crop_h * prep->width !=
+                                        (int64_t)crop_w * prep->height)
         return bad(name, "crop_size", "a multiple of size");
     prep->crop = (double)prep->height / crop_h;
     if (prep->crop > 1)
@@ -56,20 +57,58 @@ static int read_sizes(pcv_prep *prep, const pcv_json *config, const char *name)
     return 0;
 }
 
-static int read_list(double out[4], const pcv_json *v, const char *name,
-                     const char *key)
+static bool is_number(const pcv_json *v)
+{
+    return pcv_json_kind(v) == PCV_JINT || pcv_json_kind(v) == PCV_JREAL;
+}
+
+/* A number per colour, each above least as a float. */
+static int read_list(double out[4], int colours, float least,
+                     const pcv_json *v, const char *name, const char *key)
 {
     size_t n = pcv_json_count(v);
 
     if (!v)
         return 0;
-    if (pcv_json_kind(v) != PCV_JARRAY || n < 1 || n > 4)
+    if (pcv_json_kind(v) != PCV_JARRAY || n != (size_t)colours)
         return bad(name, key, "a number per colour");
-    for (size_t i = 0; i < 4; i++)
-        out[i] = pcv_json_real(pcv_json_at(v, i < n ? i : n - 1));
-    for (size_t i = 0; i < 4; i++)
-        if (!isfinite(out[i]))
-            return bad(name, key, "finite numbers");
+    for (size_t i = 0; i < 4; i++) {
+        const pcv_json *one = pcv_json_at(v, i < n ? i : n - 1);
+        float x = (float)pcv_json_real(one);
+
+        if (!is_number(one) || !isfinite(x) || !(x > least))
+            return bad(name, key, least < 0 ? "finite numbers"
+                                            : "finite numbers above 0");
+        out[i] = pcv_json_real(one);
+    }
+    return 0;
+}
+
+static int read_lists(pcv_prep *p, const pcv_json *config, const char *name)
+{
+    const pcv_json *mean = pcv_json_get(config, "image_mean");
+    const pcv_json *std = pcv_json_get(config, "image_std");
+
+    if (read_list(p->mean, p->channels, -INFINITY, mean, name,
+                  "image_mean") < 0)
+        return -1;
+    return read_list(p->std, p->channels, 0, std, name, "image_std");
+}
+
+/* An object whose switches are true or false. */
+static int check_kinds(const pcv_json *config, const char *name)
+{
+    static const char *const key[] = { "do_center_crop", "do_resize",
+                                       "do_rescale", "do_normalize" };
+
+    if (pcv_json_kind(config) != PCV_JOBJECT)
+        return pcv_fail(EX_DATAERR, "%s: not an object of JSON", name);
+    for (size_t i = 0; i < PCV_LEN(key); i++) {
+        const pcv_json *v = pcv_json_get(config, key[i]);
+
+        if (pcv_json_kind(v) != PCV_JNULL && pcv_json_kind(v) != PCV_JBOOL)
+            return bad(name, key[i], "true or false");
+    }
     return 0;
 }
 
@@ -81,6 +120,8 @@ int pcv_class_preprocess(pcv_prep *prep, const pcv_json *config,
 
     if (prep->modality != PCV_IMAGE)
         return 0;
+    if (check_kinds(config, name) < 0)
+        return -1;
     if (resample && pcv_json_int(resample) != 3)
         return bad(name, "resample", "3, bicubic");
     if (!truth(config, "do_rescale") ||
@@ -95,10 +136,7 @@ int pcv_class_preprocess(pcv_prep *prep, const pcv_json *config,
         }
         return 0;
     }
-    return read_list(prep->mean, pcv_json_get(config, "image_mean"), name,
-                     "image_mean") < 0 ||
-           read_list(prep->std, pcv_json_get(config, "image_std"), name,
-                     "image_std") < 0 ? -1 : 0;
+    return read_lists(prep, config, name);
 }
 
 /* ---- writing --------------------------------------------------------- */
