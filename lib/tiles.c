@@ -58,16 +58,34 @@ static int answer_tile(const tiling *t, int y, int x)
     return 0;
 }
 
+/* Tiles no larger than their overlap would never get on. */
+static int check_overlap(const tiling *t)
+{
+    if ((t->height <= t->th || t->th > OVERLAP) &&
+        (t->width <= t->tw || t->tw > OVERLAP))
+        return 0;
+    return pcv_fail(EX_DATAERR, "%s: pictures of %dx%d pixels, want at most "
+                    "those of the model, %dx%d: its tiles are not larger than "
+                    "the %d pixels by which they overlap", t->w->tiles->name,
+                    t->width, t->height, t->tw, t->th, OVERLAP);
+}
+
+/* An axis that fits has one tile, which overlaps with none. */
+static int overlap(int tile)
+{
+    return tile > OVERLAP ? OVERLAP : 0;
+}
+
 static int answer_all(const tiling *t)
 {
-    int rows = pcv_tile_offsets(t->height, t->th, OVERLAP, NULL, 0);
-    int cols = pcv_tile_offsets(t->width, t->tw, OVERLAP, NULL, 0);
+    int rows = pcv_tile_offsets(t->height, t->th, overlap(t->th), NULL, 0);
+    int cols = pcv_tile_offsets(t->width, t->tw, overlap(t->tw), NULL, 0);
     int *at = pcv_alloc((size_t)rows + (size_t)cols, sizeof *at);
     int r = at ? 0 : -1;
 
     if (at) {
-        pcv_tile_offsets(t->height, t->th, OVERLAP, at, rows);
-        pcv_tile_offsets(t->width, t->tw, OVERLAP, at + rows, cols);
+        pcv_tile_offsets(t->height, t->th, overlap(t->th), at, rows);
+        pcv_tile_offsets(t->width, t->tw, overlap(t->tw), at + rows, cols);
     }
     for (int i = 0; r == 0 && i < rows * cols; i++)
         r = answer_tile(t, at[i / cols], at[rows + i % cols]);
@@ -105,7 +123,8 @@ pcv_values *pcv_ask_tiles(pcv_worker *w)
         return NULL;
     }
     v = pcv_values_new(3, dim);
-    if (v && open_tiling(&t, p, (int)outputs) == 0) {
+    if (v && check_overlap(&t) == 0 &&
+        open_tiling(&t, p, (int)outputs) == 0) {
         t.sum = v->data;
         r = answer_all(&t);
         pcv_blend_finish(t.sum, t.weight, dim[0] * dim[1], (int)outputs);

@@ -235,6 +235,13 @@ mkdir film
 cp f?.ppm film
 expect 'a directory' 0 '' '' move --out-dir=film.out film
 check 'the same' diff -r three film.out
+cp -RL "$flow" narrow
+chmod -R u+w narrow
+tr -d '\n' <"$flow/config.json" |
+    sed 's/"train_size": *\[[^]]*\]/"train_size": [24, 7]/' >narrow/config.json
+expect 'tiles no larger than their overlap' 65 '' \
+    '*f0.ppm: pictures of 32x24 pixels, want at most *, 7x24: *20 pixels*' \
+    pcv-decode -m narrow f0.ppm f1.ppm
 expect 'one picture' 65 '' '*f0.ppm: one picture, want another one *' \
     move f0.ppm
 expect 'latents' 65 '' '*: give it the files, not their latents' \
