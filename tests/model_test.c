@@ -311,7 +311,8 @@ typedef struct {
 } bad_config;
 
 static const bad_config bad[] = {
-    { SMALL, "\"num_latents\": 3", "\"num_latents\": 0", "num_latents" },
+    { SMALL, "\"num_latents\": 3", "\"num_latents\": 0",
+      "\"num_latents\" is 0, want a whole number from 1 to 1048576" },
     { SMALL, "\"num_latents\": 3", "\"num_latents\": 3.5", "num_latents" },
     { SMALL, "\"num_latents\": 3", "\"num_latents\": \"3\"", "num_latents" },
     { SMALL, "\"num_latents\": 3", "\"num_latents\": 1e300", "num_latents" },
@@ -323,7 +324,7 @@ static const bad_config bad[] = {
     { SMALL, "\"image\"", "\"smell\"", "modality" },
     { SMALL, "\"image\"", "\"\"", "modality" },
     { SMALL, "\"use_query_residual\": true", "\"use_query_residual\": 1",
-      "use_query_residual" },
+      "\"use_query_residual\" is 1, want true or false" },
     { SMALL, "\"max_resolution\": [0,0,0]", "\"max_resolution\": [0,0]",
       "max_resolution" },
     { SMALL, "\"max_resolution\": [0,0,0]", "\"max_resolution\": [0,0,-1]",

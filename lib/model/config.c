@@ -18,11 +18,51 @@ static bool is_number(const pcv_json *v)
     return pcv_json_kind(v) == PCV_JINT || pcv_json_kind(v) == PCV_JREAL;
 }
 
-static int bad_key(const char *name, const pcv_row *r)
+static void show(pcv_buf *b, const pcv_json *v)
 {
+    static const char *const kind[] = {
+        [PCV_JNULL] = "null", [PCV_JARRAY] = "a list",
+        [PCV_JOBJECT] = "an object",
+    };
+
+    if (pcv_json_string(v)) {
+        pcv_buf_puts(b, "\"");
+        pcv_buf_escape(b, pcv_json_string(v));
+        pcv_buf_puts(b, "\"");
+    } else if (is_number(v)) {
+        pcv_json_exact(b, pcv_json_real(v));
+    } else if (pcv_json_kind(v) == PCV_JBOOL) {
+        pcv_buf_puts(b, pcv_json_bool(v) ? "true" : "false");
+    } else {
+        pcv_buf_puts(b, kind[pcv_json_kind(v)]);
+    }
+}
+
+static void show_wanted(pcv_buf *b, const pcv_row *r)
+{
+    if (r->type == PCV_ROW_BOOL)
+        pcv_buf_puts(b, "true or false");
+    else if (r->type == PCV_ROW_WORD)
+        pcv_field_values(&r->field, b);
+    else if (pcv_row_numbers(r) > 1)
+        pcv_buf_printf(b, "a list of %d numbers from %.12g to %.12g",
+                       pcv_row_numbers(r), r->min, r->max);
+    else
+        pcv_buf_printf(b, "a %snumber from %.12g to %.12g",
+                       r->type == PCV_ROW_INT ? "whole " : "", r->min, r->max);
+}
+
+static int bad_key(const char *name, const pcv_row *r, const pcv_json *v)
+{
+    pcv_buf found = {0}, want = {0};
+
+    show(&found, v);
+    show_wanted(&want, r);
     pcv_error_clear();
-    pcv_fail(EX_DATAERR, "%s: \"%s\" has a value that is not allowed (want "
-             "%s)", name, r->key, r->field.values + (*r->field.values == '|'));
+    pcv_fail(EX_DATAERR, "%s: \"%s\" is %s, want %s", name, r->key,
+             found.data ? found.data : "", want.data ? want.data : "");
+    pcv_buf_free(&found);
+    pcv_buf_free(&want);
     return -1;
 }
 
@@ -56,23 +96,23 @@ static int parse_field(pcv_spec *s, const pcv_row *r, const pcv_json *v,
         const char *text = pcv_json_string(v);
 
         if (!text || pcv_spec_set(s, r->field.name, our_word(text)) < 0)
-            return bad_key(name, r);
+            return bad_key(name, r, v);
     } else if (r->type == PCV_ROW_BOOL) {
         if (pcv_json_kind(v) != PCV_JBOOL)
-            return bad_key(name, r);
+            return bad_key(name, r, v);
         *pcv_row_int(s, r) = pcv_json_bool(v);
     } else if (pcv_row_numbers(r) > 1) {
         int n = (int)pcv_json_count(v);
 
         if (pcv_json_kind(v) != PCV_JARRAY || n != pcv_row_numbers(r))
-            return bad_key(name, r);
+            return bad_key(name, r, v);
         for (int k = 0; k < n; k++)
             if (!is_number(pcv_json_at(v, (size_t)k)) ||
                 pcv_row_number(s, r, k,
                            pcv_json_real(pcv_json_at(v, (size_t)k))) < 0)
-                return bad_key(name, r);
+                return bad_key(name, r, v);
     } else if (!is_number(v) || pcv_row_number(s, r, 0, pcv_json_real(v)) < 0) {
-        return bad_key(name, r);
+        return bad_key(name, r, v);
     }
     return 0;
 }
@@ -111,8 +151,9 @@ done:
 int pcv_spec_parse_labels(pcv_spec *s, const pcv_json *top, const char *name)
 {
     const pcv_json *map = pcv_json_get(top, "id2label");
+    bool have = pcv_json_kind(map) != PCV_JNULL;
 
-    for (int i = 0; map && i < pcv_spec_answers(s); i++) {
+    for (int i = 0; have && i < pcv_spec_answers(s); i++) {
         pcv_spec *p = s->parts ? &s->part[i] : s;
 
         if (p->task == PCV_CLASSIFY && parse_labels(p, map, name) < 0)

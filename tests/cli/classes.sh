@@ -112,7 +112,7 @@ expect 'heads that do not divide' 65 '' \
     long
 changed fourier-bare '.hidden_act = "tanhshrink"'
 expect 'an activation that is not there' 65 '' \
-    '*config.json: "hidden_act" has a value that is not allowed *' \
+    '*config.json: "hidden_act" is "tanhshrink", want gelu|*' \
     pcv-classify -m changed long
 changed fourier-bare .
 jq '.resample = 0' fourier/preprocessor_config.json \
