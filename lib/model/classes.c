@@ -197,23 +197,29 @@ static double value_of(const source *f, const char *key, size_t n)
     const pcv_json *v;
     size_t k = strcspn(key, ".*,?="), at = 0;
     double number = (double)NAN;
+    bool labels, unset;
 
     if (k < n && key[k] == '.')
         at = (size_t)strtoul(key + k + 1, NULL, 10);
     k = k < n ? k : n;
     memcpy(name, key, k < sizeof name ? k : sizeof name - 1);
-    v = pcv_json_get(f->config, strcmp(name, "labels") ? name : "id2label");
+    labels = !strcmp(name, "labels");
+    v = pcv_json_get(f->config, labels ? "id2label" : name);
+    unset = pcv_json_kind(v) == PCV_JNULL;
     if (pcv_json_kind(v) == PCV_JARRAY)
         v = pcv_json_at(v, at);
-    if (pcv_json_kind(v) == PCV_JOBJECT)
-        number = (double)pcv_json_count(v);
+    if (labels && !unset)
+        number = pcv_json_kind(v) == PCV_JOBJECT ? (double)pcv_json_count(v)
+                                                 : number;
     else if (pcv_json_kind(v) == PCV_JINT || pcv_json_kind(v) == PCV_JREAL)
         number = pcv_json_real(v);
     else if (pcv_json_kind(v) == PCV_JBOOL)
         number = pcv_json_bool(v);
-    else if (!v)
+    else if (unset)
         number = fallback(f, name, at);
-    if (isnan(number))
+    if (isnan(number) && labels)
+        pcv_fail(EX_DATAERR, "%s: \"id2label\" is no object", f->name);
+    else if (isnan(number))
         pcv_fail(EX_DATAERR, "%s: \"%.*s\" is missing, or no number", f->name,
                  (int)n, key);
     return number;

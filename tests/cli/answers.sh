@@ -242,6 +242,14 @@ tr -d '\n' <"$flow/config.json" |
 expect 'tiles no larger than their overlap' 65 '' \
     '*f0.ppm: pictures of 32x24 pixels, want at most *, 7x24: *20 pixels*' \
     pcv-decode -m narrow f0.ppm f1.ppm
+for bad in '[24]' '[]' '{"0": 24}' '"24"'; do
+    tr -d '\n' <"$flow/config.json" |
+        sed "s/\"train_size\": *\[[^]]*\]/\"train_size\": $bad/" \
+            >narrow/config.json
+    expect "train_size: $bad" 65 '' \
+        '*narrow/config.json: "train_size.?" is missing, or no number' \
+        pcv-decode -m narrow f0.ppm f1.ppm
+done
 expect 'one picture' 65 '' '*f0.ppm: one picture, want another one *' \
     move f0.ppm
 expect 'latents' 65 '' '*: give it the files, not their latents' \
