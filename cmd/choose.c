@@ -104,16 +104,26 @@ static void check(const decode_run *r)
         sink_refuse_terminal(r->o.output, "answers", "--format=jsonl");
 }
 
+/* Only answer i is kept: queries of another would be lost. */
+static void keep(decode_run *r, size_t i)
+{
+    for (size_t k = 0; k < r->replies.n; k++)
+        if (k != i && r->replies.of[k].index)
+            opt_usage("--query=%s=.. goes with --answer=%s or "
+                      "--format=safetensors", r->replies.of[k].info.name,
+                      r->replies.of[k].info.name);
+    replies_keep(&r->replies, i);
+    r->one = r->replies.of;
+}
+
 void decode_choose(decode_run *r)
 {
     int *f = &r->o.format;
 
     if (*f < 0)
         *f = r->replies.n > 1 ? SAFETENSORS : usual_format(r->replies.of);
-    if (*f != SAFETENSORS) {
-        replies_keep(&r->replies, find(r, *f));
-        r->one = r->replies.of;
-    }
+    if (*f != SAFETENSORS)
+        keep(r, find(r, *f));
     r->files = format[*f].file || (r->gallery.directory && format[*f].end);
     r->gallery.end = format[*f].end;
     if (*f == PNG)

@@ -386,6 +386,9 @@ cp f0.ppm clip/0.ppm
 cp f1.ppm clip/1.ppm
 expect 'a clip' 0 "clip${tab}1$tab*" '' pcv-classify -m "$many" clip
 pcv-classify -m "$many" --logits -o silent.safetensors clip
+expect 'queries that no answer would be for' 64 '' \
+    '*--query=image=.. goes with --answer=image*' \
+    pcv-decode -m "$many" --query=image=0-9 --format=jsonl clip
 expect 'latents of a clip without sound' 0 '*pcv.input":"2x3x16x16"*' '' \
     eval "pcv-encode -m '$many' clip | tr -d '\\000'"
 beep >beep.wav
