@@ -408,7 +408,7 @@ void pcv_answer_chunks(pcv_session *s, size_t which, const int *index,
     }
 }
 
-pcv_values *pcv_ask(pcv_worker *w, size_t which, const int *index, size_t n)
+static pcv_values *ask(pcv_worker *w, size_t which, const int *index, size_t n)
 {
     pcv_answer_info a = pcv_model_answer(w->m, which);
     pcv_values *v;
@@ -433,6 +433,22 @@ pcv_values *pcv_ask(pcv_worker *w, size_t which, const int *index, size_t n)
         !(v = pcv_values_new(a.rank, a.dim)))
         return NULL;
     pcv_answer_chunks(w->last, which, index, n, v->data);
+    return v;
+}
+
+/* Weights or latents that diverged do not pass as an answer. */
+pcv_values *pcv_ask(pcv_worker *w, size_t which, const int *index, size_t n)
+{
+    pcv_values *v = ask(w, which, index, n);
+
+    for (size_t i = 0; v && i < v->count; i++)
+        if (!isfinite(v->data[i])) {
+            pcv_fail(EX_DATAERR, "output %zu is %s, want a finite number: the "
+                     "weights or latents are not, or too large", i,
+                     isnan(v->data[i]) ? "nan" : "infinite");
+            pcv_values_free(v);
+            v = NULL;
+        }
     return v;
 }
 

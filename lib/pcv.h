@@ -193,8 +193,8 @@ pcv_values *pcv_encode_crossed(pcv_worker *w, const pcv_entry *e);
  * next read), resume latents [N, D]; 0 or -1.  ask gives queries index[0..n) of
  * answer `which` as [n, outputs] (Perceiver IO, section 3.2), or with index
  * NULL all of them in the shape that pcv_model_answer tells (larger for a
- * larger picture of an optical flow).  Memory is bounded by a chunk of queries
- * beside the result. */
+ * larger picture of an optical flow); NULL where an output is not finite.
+ * Memory is bounded by a chunk of queries beside the result. */
 int pcv_worker_read(pcv_worker *w, const pcv_entry *e);
 int pcv_worker_resume(pcv_worker *w, const pcv_values *latents);
 pcv_values *pcv_ask(pcv_worker *w, size_t which, const int *index, size_t n);

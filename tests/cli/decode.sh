@@ -83,6 +83,15 @@ check '--output guesses the format' sh -c \
     "pcv-decode -m '$image' -o o.npy two.sts && pcv-decode -m '$image' \
     --format=npy two.sts | cmp - o.npy"
 
+# The numbers of latents that are not numbers.
+pcv-encode -m "$image" -o nan.npy pics/1.pgm
+size=$(stat -c %s nan.npy)
+{ head -c 128 nan.npy && head -c $((size - 128)) /dev/zero |
+    tr '\000' '\377'; } >all-nan.npy
+expect 'an answer that is not a number' 65 'all-nan.npy*error: output 0 is *' \
+    '*all-nan.npy#0: output 0 is nan, want a finite number: *' \
+    decode all-nan.npy
+
 # ---- streams that are not whole, or of something else
 size=$(stat -c %s two.sts)
 why='the producer failed or was killed'
