@@ -22,7 +22,7 @@ typedef struct {
 enum { MOST_REMARKS = 32 };     /* different ones that are said */
 
 typedef struct {
-    const pump_job *job;
+    pump_job job;               /* a copy: a thread that is left has it */
     pump_totals totals;
     pcv_bytes complaint;        /* of the source */
     char *said[MOST_REMARKS];   /* remarks, so that each is said once */
@@ -69,7 +69,7 @@ static slot *put_into_slot(pump *p, int got, void *item)
         s->item = item;
         p->busy++;
     } else if (got == 1) {
-        p->job->free(item);
+        p->job.free(item);
     } else {
         p->ended = true;
         if (got != 0)
@@ -90,7 +90,7 @@ static slot *take(pump *p)
         int got;
 
         pcv_error_clear();
-        got = p->job->next(p->job->source, &item);
+        got = p->job.next(p->job.source, &item);
         s = put_into_slot(p, got, item);
     }
     pthread_mutex_unlock(&p->take);
@@ -163,7 +163,7 @@ static void compute(const pump_job *job, pcv_worker *w, slot *s)
 /* Once for every text, of the first input that it is about. */
 static void pass_on_remark(pump *p, const slot *s)
 {
-    const char *name = p->job->name(s->item);
+    const char *name = p->job.name(s->item);
     const char *text = s->remark.len && !s->remark.failed ? s->remark.data
                                                           : "";
 
@@ -181,7 +181,7 @@ static void pass_on_remark(pump *p, const slot *s)
 
 static int emit(pump *p, slot *s)
 {
-    const pump_job *job = p->job;
+    const pump_job *job = &p->job;
 
     pass_on_remark(p, s);
     if (s->out.failed || s->what.failed) {
@@ -201,13 +201,13 @@ static void count(pump *p, const slot *s, int status)
     t->failed += s->code != 0;
     t->worst = opt_worse(t->worst, s->code);
     t->fatal = opt_worse(t->fatal, status);
-    if (status || (s->code && p->job->stop))
+    if (status || (s->code && p->job.stop))
         p->halted = true;
 }
 
 static void empty(pump *p, slot *s)
 {
-    p->job->free(s->item);
+    p->job.free(s->item);
     s->item = NULL;
     s->done = false;
 }
@@ -254,8 +254,8 @@ static void *run_worker(void *arg)
 
     while ((s = take(p)) != NULL) {
         if (!w)
-            w = pcv_worker_new(p->job->model);
-        compute(p->job, w, s);
+            w = pcv_worker_new(p->job.model);
+        compute(&p->job, w, s);
         deliver(p, s);
     }
     pcv_worker_free(w);
@@ -310,7 +310,7 @@ static pump *open_pump(const pump_job *job)
 
     if (!p)
         opt_fatal_memory();
-    p->job = job;
+    p->job = *job;
     p->batch = job->batch;
     p->ring = calloc(p->batch, sizeof *p->ring);
     if (!p->ring)
@@ -325,7 +325,7 @@ static void close_pump(pump *p)
 {
     for (size_t i = 0; i < p->batch; i++) {
         if (p->ring[i].item)
-            p->job->free(p->ring[i].item);
+            p->job.free(p->ring[i].item);
         pcv_bytes_free(&p->ring[i].out);
         pcv_bytes_free(&p->ring[i].what);
         pcv_bytes_free(&p->ring[i].remark);

@@ -91,3 +91,26 @@ done
 finish() {
     echo "1..$number"
 }
+
+# damaged FILE - every truncation of it is refused by pcv-inspect, and every
+# byte changed does no harm.
+damaged() {
+    local size n
+    size=$(wc -c <"$1")
+    for ((n = 0; n < size; n++)); do
+        head -c "$n" "$1" >cut
+        pcv-inspect --tensors cut >/dev/null 2>&1
+        [ $? -eq 65 ] || echo "$n"
+    done >accepted
+    check "$1: $size truncations are refused" test ! -s accepted
+    for ((n = 0; n < size; n++)); do
+        { head -c "$n" "$1" && printf '\377' &&
+            tail -c +$((n + 2)) "$1"; } >changed
+        pcv-inspect --stats changed >/dev/null 2>&1
+        case $? in
+        0 | 65) ;;
+        *) echo "$n" ;;
+        esac
+    done >crashed
+    check "$1: $size changed bytes do no harm" test ! -s crashed
+}

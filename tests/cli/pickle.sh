@@ -165,23 +165,6 @@ expect '--convert to where there is no directory' 73 '' '*no/x.st: *' \
 expect '--convert > /dev/full' 74 '' '*/dev/full: No space left on device' \
     $inspect -f --convert=/dev/full good.bin
 
-# Every truncation, and every byte changed.
-size=$(wc -c <good.bin)
-for ((n = 0; n < size; n++)); do
-    head -c "$n" good.bin >cut.bin
-    $inspect --tensors cut.bin >/dev/null 2>&1
-    [ $? -eq 65 ] || echo "$n"
-done >accepted
-check "$size truncations are refused" test ! -s accepted
-for ((n = 0; n < size; n++)); do
-    { head -c "$n" good.bin && printf '\377' &&
-        tail -c +$((n + 2)) good.bin; } >changed.bin
-    $inspect --stats changed.bin >/dev/null 2>&1
-    case $? in
-    0 | 65) ;;
-    *) echo "$n" ;;
-    esac
-done >crashed
-check "$size changed bytes do no harm" test ! -s crashed
+damaged good.bin
 
 finish
