@@ -76,7 +76,7 @@ demo: all                ## train, classify, encode, decode, inspect
 bench: all $(B)/tests/bench  ## speed of the structured attend and of training
 	$(B)/tests/bench
 
-full: all $(B)/tests/full  ## published sizes: parameters, time, memory
+full: all $(B)/tests/full  ## published sizes: time and memory
 	tests/full.sh $(B)
 
 $(B)/%.o: %.c Makefile

@@ -1,8 +1,11 @@
 /* full.c - models of full size: a program of `make full`, not of pcv.
  *
- *     full init DIR           DIR/model.safetensors of random weights for
- *                             DIR/config.json; writes how many training changes
- *     full measure COMMAND..  runs it; writes seconds and megabytes at the most
+ *     full init DIR                   DIR/model.safetensors of random weights
+ *                                     for DIR/config.json
+ *     full measure DIR SPARE COMMAND..
+ *         runs it; writes seconds, and memory at the most beside the weights of
+ *         DIR.  Fails when that is more than SPARE megabytes (10^6 bytes);
+ *         - is no bound.
  */
 #include "../lib/model/model.h"
 
@@ -11,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,17 +39,6 @@ static int read_spec(pcv_spec *s)
     return r;
 }
 
-/* Not the statistics of a norm. */
-static size_t trained(const pcv_params *p)
-{
-    size_t n = 0;
-
-    for (int i = 0; i < p->count; i++)
-        if (!strstr(p->param[i]->name, ".running_"))
-            n += p->param[i]->count;
-    return n;
-}
-
 static int write_weights(const pcv_net *n)
 {
     pcv_tensor_out *t = NULL;
@@ -68,7 +61,6 @@ static int init(const char *dir)
     if (read_spec(&spec) < 0 || pcv_net_build(&net, &spec) < 0 ||
         pcv_net_init(&net, 1) < 0 || write_weights(&net) < 0)
         return fail(pcv_error());
-    printf("%zu\n", trained(&net.params));
     pcv_net_free(&net);
     pcv_spec_free(&spec);
     return 0;
@@ -95,10 +87,20 @@ static int run(char **command)
     return 127;
 }
 
-static int measure(char **command)
+static double weights_of(const char *dir)
 {
+    char path[4096];
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    return stat(path, &st) == 0 ? (double)st.st_size / 1e6 : 0;
+}
+
+static int measure(const char *dir, const char *spare, char **command)
+{
+    const double weights = weights_of(dir);
     struct rusage use;
-    double start = now();
+    double start = now(), beside;
     pid_t child = fork();
     int status;
 
@@ -106,16 +108,23 @@ static int measure(char **command)
         _exit(run(command));
     if (child < 0 || wait4(child, &status, 0, &use) < 0)
         return fail("cannot run a command");
-    printf("%.2f s, %.0f MB\n", now() - start, (double)use.ru_maxrss / 1024);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    beside = (double)use.ru_maxrss * 1024 / 1e6 - weights;
+    printf("%.2f s, %.0f MB of weights and %.0f MB", now() - start, weights,
+           beside);
+    if (strcmp(spare, "-"))
+        printf(" (at most %s)", spare);
+    printf("\n");
+    if (!WIFEXITED(status) || WEXITSTATUS(status))
+        return fail("the command failed");
+    return strcmp(spare, "-") && beside > strtod(spare, NULL);
 }
 
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "init") == 0)
         return init(argv[2]);
-    if (argc > 2 && strcmp(argv[1], "measure") == 0)
-        return measure(argv + 2);
-    fputs("usage: full init DIR | full measure COMMAND..\n", stderr);
+    if (argc > 4 && strcmp(argv[1], "measure") == 0)
+        return measure(argv[2], argv[3], argv + 4);
+    fputs("usage: full init DIR | full measure DIR SPARE COMMAND..\n", stderr);
     return 64;
 }
