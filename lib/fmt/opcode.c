@@ -243,3 +243,52 @@ const pcv_global *pcv_global_find(const pcv_op *op)
             return &global[i];
     return NULL;
 }
+
+bool pcv_op_long(const pcv_op *op, int64_t *out)
+{
+    const unsigned char *p = (const unsigned char *)op->text[0];
+    size_t n = op->length[0];
+    uint64_t bits = n && p[n - 1] & 0x80 ? UINT64_MAX : 0;
+
+    if (n > sizeof bits)
+        return false;
+    while (n > 0)
+        bits = bits << 8 | p[--n];
+    memcpy(out, &bits, sizeof bits);
+    return true;
+}
+
+/* ---- refusals -------------------------------------------------------- */
+
+int pcv_op_refuse_global(const pcv_op *op, const char *file)
+{
+    pcv_buf b = {0};
+
+    pcv_op_escape(&b, op->text[0], op->length[0]);
+    pcv_buf_puts(&b, ".");
+    pcv_op_escape(&b, op->text[1], op->length[1]);
+    if (!b.failed)
+        pcv_refuse(file, NULL, "pickle, byte %zu (%s): asks for %s, which no "
+                   "state dict needs and which could run code (pcv-inspect "
+                   "--pickle lists all that is asked for)", op->at, op->name,
+                   b.data);
+    pcv_buf_free(&b);
+    return -1;
+}
+
+int pcv_op_refuse(const pcv_op *op, pcv_op_found found, size_t n,
+                  const char *file)
+{
+    if (found == PCV_OP_UNKNOWN)
+        return pcv_refuse(file, NULL, "pickle, byte %zu: 0x%02x is no opcode",
+                          op->at, op->code);
+    if (op->at == n)
+        return pcv_refuse(file, NULL, "pickle: %zu bytes end without STOP: "
+                          "truncated", n);
+    if (!op->allowed)
+        return pcv_refuse(file, NULL, "pickle, byte %zu (%s): an opcode that "
+                          "no state dict needs", op->at, op->name);
+    return pcv_refuse(file, NULL, "pickle, byte %zu (%s): its argument goes "
+                      "beyond the end, byte %zu: truncated", op->at, op->name,
+                      n);
+}

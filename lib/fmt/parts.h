@@ -89,6 +89,16 @@ const pcv_global *pcv_global_find(const pcv_op *op);
 /* Adds text of a pickle for messages: escaped, and cut after 256 bytes. */
 void pcv_op_escape(pcv_buf *b, const char *text, size_t n);
 
+/* The number of a LONG1: two's complement, low byte first, as short as it can
+ * be.  false: of more than 8 bytes. */
+bool pcv_op_long(const pcv_op *op, int64_t *out);
+
+/* Messages of why an instruction is not followed: a GLOBAL of no state dict,
+ * or one that was not found whole in n bytes, or is not allowed.  -1. */
+int pcv_op_refuse_global(const pcv_op *op, const char *file);
+int pcv_op_refuse(const pcv_op *op, pcv_op_found found, size_t n,
+                  const char *file);
+
 /* ---- pickle.c: a state dict, without executing anything -------------- */
 
 /* Elements that tensors are views of; `key` names them in the archive. */
@@ -108,6 +118,10 @@ typedef struct {
     size_t dim[PCV_MAX_RANK], stride[PCV_MAX_RANK];     /* elements */
     size_t count;
 } pcv_view;
+
+/* view.c: sets w's count, and checks its sizes against the storage.  0; -1, and
+ * `why` goes on behind "tensor". */
+int pcv_view_check(pcv_view *w, const pcv_storage *s, pcv_buf *why);
 
 typedef struct {
     const char *text;           /* in the pickle, without NUL */

@@ -84,35 +84,6 @@ static int refuse(const machine *m, const char *what, ...)
     return -1;
 }
 
-static int refuse_global(const machine *m)
-{
-    pcv_buf b = {0};
-
-    pcv_op_escape(&b, m->op.text[0], m->op.length[0]);
-    pcv_buf_puts(&b, ".");
-    pcv_op_escape(&b, m->op.text[1], m->op.length[1]);
-    if (!b.failed)
-        refuse(m, "asks for %s, which no state dict needs and which could "
-               "run code (pcv-inspect --pickle lists all that is asked for)",
-               b.data);
-    pcv_buf_free(&b);
-    return -1;
-}
-
-static int refuse_opcode(const machine *m, pcv_op_found found, size_t n)
-{
-    if (found == PCV_OP_UNKNOWN)
-        return pcv_refuse(m->file, NULL, "pickle, byte %zu: 0x%02x is no "
-                          "opcode", m->op.at, m->op.code);
-    if (m->op.at == n)
-        return pcv_refuse(m->file, NULL, "pickle: %zu bytes end without STOP: "
-                          "truncated", n);
-    if (!m->op.allowed)
-        return refuse(m, "an opcode that no state dict needs");
-    return refuse(m, "its argument goes beyond the end, byte %zu: truncated",
-                  n);
-}
-
 /* ---- values ---------------------------------------------------------- */
 
 static value *values(const pcv_buf *b)
@@ -273,20 +244,13 @@ static int do_int(machine *m)
     return push(m, (value){ .kind = INT, .u.i = m->op.number });
 }
 
-/* Two's complement, low byte first, as short as it can be. */
 static int do_long(machine *m)
 {
-    const unsigned char *p = (const unsigned char *)m->op.text[0];
-    size_t n = m->op.length[0];
-    uint64_t bits = n && p[n - 1] & 0x80 ? UINT64_MAX : 0;
     value v = { .kind = INT };
 
-    if (n > sizeof bits)
-        return refuse(m, "an integer of %zu bytes, want at most %zu", n,
-                      sizeof bits);
-    while (n > 0)
-        bits = bits << 8 | p[--n];
-    memcpy(&v.u.i, &bits, sizeof bits);
+    if (!pcv_op_long(&m->op, &v.u.i))
+        return refuse(m, "an integer of %zu bytes, want at most %zu",
+                      m->op.length[0], sizeof v.u.i);
     return push(m, v);
 }
 
@@ -300,7 +264,7 @@ static int do_global(machine *m)
 {
     value v = { .kind = GLOBAL, .u.global = pcv_global_find(&m->op) };
 
-    return v.u.global ? push(m, v) : refuse_global(m);
+    return v.u.global ? push(m, v) : pcv_op_refuse_global(&m->op, m->file);
 }
 
 /* ---- the memo -------------------------------------------------------- */
@@ -345,14 +309,10 @@ static int make_tuple(machine *m, size_t n)
     return t.depth ? push(m, t) : -1;
 }
 
-static int do_empty_tuple(machine *m)
-{
-    return make_tuple(m, 0);
-}
-
+/* ), and 0x85 to 0x87 for 1 to 3. */
 static int do_small_tuple(machine *m)
 {
-    return make_tuple(m, (size_t)(m->op.code - 0x84));
+    return make_tuple(m, m->op.code == ')' ? 0 : m->op.code - 0x84u);
 }
 
 static int do_tuple(machine *m)
@@ -512,62 +472,18 @@ static int get_shape(machine *m, const value *v, pcv_view *w)
     if (get_sizes(m, &v[2], w->dim, "dimension") < 0 ||
         get_sizes(m, &v[3], w->stride, "stride") < 0)
         return -1;
-    w->count = 1;
-    for (int k = 0; k < w->rank; k++)
-        if (w->dim[k] == 0)
-            w->count = 0;
-    for (int k = 0; k < w->rank && w->count; k++)
-        if (!pcv_mul(w->count, w->dim[k], &w->count))
-            return refuse(m, "tensor with a shape too large to address");
     return 0;
 }
 
-/* The offset of the last element, behind all others. */
-static int check_inside(machine *m, const pcv_view *w, const pcv_storage *s)
+static int check_view(machine *m, pcv_view *w, const pcv_storage *s)
 {
-    size_t end = w->offset, step;
+    pcv_buf why = {0};
+    int r = pcv_view_check(w, s, &why);
 
-    for (int k = 0; k < w->rank && w->count; k++)
-        if (!pcv_mul(w->dim[k] - 1, w->stride[k], &step) ||
-            !pcv_add(end, step, &end))
-            return refuse(m, "tensor with strides too large to address");
-    if (w->count ? end >= s->count : end > s->count)
-        return refuse(m, "tensor's last element is number %zu of its storage, "
-                      "which has %zu", end, s->count);
-    return 0;
-}
-
-/* The axis of the smallest stride of those above `above` (and longer than 1);
- * -1: none. */
-static int next_axis(const pcv_view *w, unsigned done)
-{
-    int least = -1;
-
-    for (int k = 0; k < w->rank; k++)
-        if (w->dim[k] > 1 && !(done >> k & 1) &&
-            (least < 0 || w->stride[k] < w->stride[least]))
-            least = k;
-    return least;
-}
-
-/* From the smallest stride up, each must reach beyond all elements that those
- * before it reach. */
-static int check_overlap(machine *m, const pcv_view *w)
-{
-    size_t reach = 0;
-    unsigned done = 0;
-
-    for (int k; w->count && (k = next_axis(w, done)) >= 0; done |= 1u << k) {
-        if (w->stride[k] == 0)
-            return refuse(m, "tensor expanded along axis %d (stride 0): save "
-                          "a copy (.contiguous())", k);
-        if (w->stride[k] <= reach)
-            return refuse(m, "tensor whose elements overlap: stride %zu of "
-                          "axis %d reaches what others reach", w->stride[k],
-                          k);
-        reach += (w->dim[k] - 1) * w->stride[k];
-    }
-    return 0;
+    if (r < 0 && !why.failed)
+        refuse(m, "tensor%s", why.data);
+    pcv_buf_free(&why);
+    return r;
 }
 
 static int make_view(machine *m, const value *v, size_t n, value *out)
@@ -583,8 +499,7 @@ static int make_view(machine *m, const value *v, size_t n, value *out)
     s = (pcv_storage *)(void *)m->storages.data + v[0].u.at;
     w.storage = v[0].u.at;
     w.offset = (size_t)v[1].u.i;
-    if (get_shape(m, v, &w) < 0 || check_inside(m, &w, s) < 0 ||
-        check_overlap(m, &w) < 0)
+    if (get_shape(m, v, &w) < 0 || check_view(m, &w, s) < 0)
         return -1;
     *out = (value){ .kind = VIEW };
     out->u.at = add(m, &m->views, &w, sizeof w, MAX_VIEWS, "tensors");
@@ -658,7 +573,7 @@ static int (*const action[256])(machine *) = {
     ['J'] = do_int, ['K'] = do_int, ['M'] = do_int, [0x8a] = do_long,
     ['X'] = do_text, ['U'] = do_text, ['c'] = do_global,
     ['q'] = do_put, ['r'] = do_put, ['h'] = do_get, ['j'] = do_get,
-    [')'] = do_empty_tuple, [0x85] = do_small_tuple,
+    [')'] = do_small_tuple, [0x85] = do_small_tuple,
     [0x86] = do_small_tuple, [0x87] = do_small_tuple, ['t'] = do_tuple,
     [']'] = do_empty, ['}'] = do_empty, ['a'] = do_append,
     ['e'] = do_appends, ['s'] = do_setitem, ['u'] = do_setitems,
@@ -675,7 +590,7 @@ static int run(machine *m, const unsigned char *data, size_t n)
         pcv_op_found found = pcv_op_next(&m->op, data, n, &at);
 
         if (found != PCV_OP_OK || !m->op.allowed)
-            return refuse_opcode(m, found, n);
+            return pcv_op_refuse(&m->op, found, n, m->file);
         assert(action[m->op.code]);
         if (action[m->op.code](m) < 0)
             return -1;
