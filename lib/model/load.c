@@ -264,17 +264,6 @@ static int match(const pcv_net *n, const pcv_tensors *t, const char *name,
 
 /* ---- filling --------------------------------------------------------- */
 
-int pcv_net_fill(pcv_net *n, const pcv_tensors *t, const char *name)
-{
-    source *found = pcv_alloc((size_t)n->params.count, sizeof *found);
-    int r = found ? match(n, t, name, found) : -1;
-
-    for (int i = 0; r == 0 && i < n->params.count; i++)
-        convert_all(n->params.param[i], &found[i], n->params.param[i]->w);
-    pcv_free(found);
-    return r;
-}
-
 /* The weights of n->file: where they lie, or converted in one slab. */
 static int place(pcv_net *n, const source *found)
 {

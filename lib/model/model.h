@@ -265,9 +265,6 @@ void pcv_net_free(pcv_net *n);
  * where it lies in the mapped file is.  Names every tensor that is missing,
  * extra or of another shape. */
 int pcv_net_load(pcv_net *n, const char *dir);
-/* The tensors of a file (name: for messages) into parameters that have memory
- * of their own. */
-int pcv_net_fill(pcv_net *n, const pcv_tensors *t, const char *name);
 /* Writes config.json and model.safetensors into an existing directory. */
 int pcv_net_save(const pcv_net *n, const char *dir);
 /* The parameters as rows for a writer, *out owned by the caller. */

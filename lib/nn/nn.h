@@ -292,7 +292,7 @@ typedef struct {
     bool extra_key;             /* a learned key and value beside the others */
 } pcv_block_shape;
 
-/* The layer names of section 4.3: PATH.attention.self.query.weight, ... */
+/* Layer names as published: PATH.attention.self.query.weight, ... */
 void pcv_block_init(pcv_block *b, pcv_params *p, const char *path,
                     const pcv_block_shape *s);
 
