@@ -166,6 +166,16 @@ static real rows_dot(const real *x, const real *y, int n)
     return s;
 }
 
+/* The square root of a loop that is to become vector code. */
+static inline real root(real x)
+{
+#ifdef PCV_DOUBLE
+    return sqrt(x);
+#else
+    return sqrtf(x);
+#endif
+}
+
 /* ---- layer norm (eps 1e-5, as every published checkpoint) ------------ */
 
 static void rows_norm(const real *x, int n, const real *g, const real *b,
@@ -300,11 +310,7 @@ static void rows_adam(const real *g, int n, real gscale, real *restrict m,
 
         m[i] = mi;
         v[i] = vi;
-#ifdef PCV_DOUBLE
-        u[i] = mi * c1 / (sqrt(vi * c2) + eps) + wd * w[i];
-#else
-        u[i] = mi * c1 / (sqrtf(vi * c2) + eps) + wd * w[i];
-#endif
+        u[i] = mi * c1 / (root(vi * c2) + eps) + wd * w[i];
     }
 }
 
@@ -552,8 +558,11 @@ static void rows_grid_stats(const real *content, size_t plane, int c, int n,
             double m = s[i] * inv, v = q[i] * inv - m * m;
 
             mean[at + i] = (real)m;
-            rstd[at + i] = (real)(1 / sqrt((v < 0 ? 0 : v) + 1e-5));
+            rstd[at + i] = (real)((v < 0 ? 0 : v) + 1e-5);
         }
+        SIMD
+        for (int i = 0; i < len; i++)
+            rstd[at + i] = 1 / root(rstd[at + i]);
     }
 }
 

@@ -8,7 +8,7 @@
 
 #include "nn.h"
 
-enum { GROUP = 32, TILE = 1024 };
+enum { GROUP = 64, TILE = 2048 };
 
 static inline size_t mul(int a, int b)
 {
