@@ -499,6 +499,29 @@ static real rows_grid_sweep(const pcv_sweep *t, real shift,
     return rows_max(top, LANES);
 }
 
+#define ASK(TABLES)                                                          \
+    MAX_OF(top)                                                              \
+    for (int i = 0; i < n; i++) {                                            \
+        s[i] = rstd * (s[i] + (TABLES)) + bias[i];                           \
+        top = s[i] > top ? s[i] : top;                                       \
+    }
+
+static real rows_ask_score(real *restrict s, int n, real rstd,
+                           const real *const *table, int tables,
+                           const real *bias)
+{
+    const real *x = table[0], *y = table[1], *z = table[2];
+    real top = -(real)INFINITY;
+
+    if (tables == 1)
+        ASK(x[i])
+    else if (tables == 2)
+        ASK(x[i] + y[i])
+    else
+        ASK(x[i] + y[i] + z[i])
+    return top;
+}
+
 static void rows_outer_add(const real *table, const real *base, int rows,
                            int n, real *restrict out)
 {
@@ -572,6 +595,6 @@ const pcv_rows ROWS_TABLE = {
     rows_dot, rows_norm, rows_norm_back, rows_norm_sums, rows_gelu,
     rows_gelu_back, rows_gelu_tanh, rows_gelu_tanh_back, rows_soft_back,
     rows_adam, rows_grid_score, rows_grid_weigh, rows_grid_sweep,
-    rows_grid_back,
+    rows_grid_back, rows_ask_score,
     rows_outer_add, rows_outer_sum, rows_grid_stats,
 };
