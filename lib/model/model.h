@@ -288,6 +288,7 @@ typedef struct {
     pcv_arena arena, scratch;
     real **x;                   /* uses + 1 latent arrays, B*N x D */
     pcv_block_record *record;   /* uses (one, unless all are kept) */
+    pcv_folds folds;            /* of the first use, where they are kept */
     real *dx, *dx_next;         /* B*N x D */
     const int *index;           /* queries of the last decode; NULL: 0.. */
     real *ask, *answer, *dask;  /* B*asked x E */

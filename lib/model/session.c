@@ -111,12 +111,30 @@ static real *take(pcv_arena *a, size_t n)
     return pcv_arena_take(a, n, sizeof(real));
 }
 
+/* At inference the first cross-attend's queries are constants of the model: a
+ * grid keeps them folded.  (An extra key wants the queries themselves.) */
+static bool has_folds(const pcv_session *s)
+{
+    return !s->train && s->uses_form == PCV_FORM_GRID &&
+           !s->net->use[0].block->bias_k;
+}
+
+static bool keep_folds(pcv_session *s, pcv_arena *a)
+{
+    const pcv_block *b = s->net->use[0].block;
+    pcv_reader r = { &b->norm_kv, &b->key, &b->value, b->heads };
+
+    return pcv_folds_layout(&r, &s->batch.tokens, s->net->spec.latents, a,
+                            &s->folds);
+}
+
 /* Encoder: latent arrays and records. */
 static void encoder_layout(pcv_session *s, pcv_arena *a)
 {
     const pcv_net *n = s->net;
     size_t size = latent_size(s), start = a->used, most = 0;
     pcv_block_record rec;
+    bool folds;
 
     for (int i = 0; i <= n->uses; i++) {
         real *x = !s->train && i > 1 ? s->x[i % 2] : take(a, size);
@@ -127,6 +145,7 @@ static void encoder_layout(pcv_session *s, pcv_arena *a)
         s->dx = take(a, size);
         s->dx_next = take(a, size);
     }
+    folds = has_folds(s) && keep_folds(s, a);
     start = a->used;
     for (int i = 0; i < n->uses; i++) {
         const pcv_use *u = &n->use[i];
@@ -135,6 +154,7 @@ static void encoder_layout(pcv_session *s, pcv_arena *a)
             a->used = start;
         pcv_block_layout(u->block, tokens_of(s, u), s->items, n->spec.latents,
                          form_for(s, u), a, &rec);
+        rec.read.folds = i == 0 && folds ? &s->folds : NULL;
         s->record[i] = rec;
         most = a->used > most ? a->used : most;
     }

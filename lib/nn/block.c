@@ -149,6 +149,12 @@ static void join_extra_key(const pcv_block *b, int rows, const real *q,
         }
 }
 
+/* The queries are those of an earlier pass, folded by it. */
+static bool has_folds(const pcv_block_record *rec)
+{
+    return rec->read.folds && rec->read.folds->ready;
+}
+
 static void attend(const pcv_block *b, const pcv_tokens *t, int items, int n,
                    int form, pcv_block_record *rec, pcv_arena *scratch)
 {
@@ -156,7 +162,8 @@ static void attend(const pcv_block *b, const pcv_tokens *t, int items, int n,
     pcv_reader r = reader(b);
     pcv_core c = self_core(b, items, n);
 
-    pcv_linear_forward(&b->query, rec->a, rows, rec->q);
+    if (!has_folds(rec))
+        pcv_linear_forward(&b->query, rec->a, rows, rec->q);
     if (b->cross) {
         pcv_read_forward(&r, t, n, form, rec->q, rec->z, &rec->read, scratch);
         if (b->bias_k)
@@ -265,7 +272,8 @@ void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
 {
     int rows = items * n;
 
-    pcv_norm_forward(&b->norm_q, x, rows, rec->a, rec->a_stats);
+    if (!has_folds(rec))
+        pcv_norm_forward(&b->norm_q, x, rows, rec->a, rec->a_stats);
     attend(b, t, items, n, form, rec, scratch);
     project(b, rows, rec);
     finish(b, rows, pass, 2 * (uint64_t)use, x, y, rec);

@@ -209,8 +209,18 @@ enum pcv_form {
                                    pcv_block_prepare and read many times */
 };
 
+/* Queries folded for a grid, kept where every pass asks the same ones: the
+ * first cross-attend at inference, whose queries are the learned latents. */
+typedef struct {
+    real *full;                 /* N*H x C */
+    real *table;                /* of each axis of each segment: N*H x len */
+    bool ready;                 /* set by the first forward */
+} pcv_folds;
+
 /* What forward leaves for backward; taken from an arena by the layout. */
 typedef struct {
+    pcv_folds *folds;           /* grid: the caller's, set after the layout;
+                                   NULL: folded anew in every pass */
     real *lse;                  /* B x N x H: log-sum-exp of the scores */
     real *z;                    /* grid: B x N x H x C pooled inputs */
     real *k, *v;                /* kept: B x M x qk, B x M x v */
@@ -261,6 +271,9 @@ void pcv_grid_backward(const pcv_reader *r, const pcv_tokens *t, int n,
                        pcv_arena *scratch);
 size_t pcv_grid_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
                         bool backward);
+/* Room for kept folds; false, and none, where they would be too large. */
+bool pcv_folds_layout(const pcv_reader *r, const pcv_tokens *t, int n,
+                      pcv_arena *a, pcv_folds *f);
 
 /* ---- block.c: the attend block --------------------------------------- */
 
