@@ -23,15 +23,24 @@ static int read_spec(pcv_spec *s, const char *path)
     return r;
 }
 
+/* Training starts the last layer at zero, which would be all that the answers
+ * are. */
+static real deviation(const pcv_param *p)
+{
+    return p->std > 0 || p->rank < 2 ? p->std
+                                     : 1 / (real)sqrt((double)p->dim[1]);
+}
+
 static void draw(const pcv_params *p, const real *table)
 {
     size_t at = 0;
 
     for (int i = 0; i < p->count; i++) {
         const pcv_param *q = p->param[i];
+        real std = deviation(q);
 
         for (size_t k = 0; k < q->count; k++) {
-            q->w[k] = q->mean + q->std * table[at];
+            q->w[k] = q->mean + std * table[at];
             at = at + 1 < TABLE ? at + 1 : 0;
         }
     }

@@ -53,10 +53,10 @@ double bench_now(void);                         /* seconds */
 void bench_add(bench_samples *s, double value); /* those beyond the most are
                                                    not kept */
 double bench_median(const bench_samples *s);
-/* The best rate that this machine gives products now, GFLOP/s: all threads at
- * 512 x 1024 x 1024 each.  Taken beside every run of what is relative to it,
- * because machines drift. */
-void bench_rate(bench_samples *s);
+/* The rate that this machine gives products now, GFLOP/s: every thread at
+ * 512 x 1024 x 1024.  Taken before and after every run of what is relative to
+ * it, because machines drift. */
+double bench_rate(void);
 /* |a - b| / |b|, Euclidean norms. */
 double bench_difference(const real *a, const real *b, size_t n);
 /* Ends the program with pcv_error unless fine. */

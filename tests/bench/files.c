@@ -5,6 +5,7 @@
 
 #include <ftw.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,17 @@ static int drop(const char *path, const struct stat *st, int flag,
 static void drop_scratch(void)
 {
     nftw(scratch, drop, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Half a gigabyte is not left behind. */
+static void interrupted(int number)
+{
+    if (fork() == 0) {
+        execlp("rm", "rm", "-rf", scratch, (char *)NULL);
+        _exit(127);
+    }
+    signal(number, SIG_DFL);
+    raise(number);
 }
 
 static char *join(const char *dir, const char *name)
@@ -49,6 +61,8 @@ char *bench_file(const char *name)
             pcv_fail(EX_CANTCREAT, "%s: cannot be made", scratch);
         bench_need(!*pcv_error());
         atexit(drop_scratch);
+        signal(SIGINT, interrupted);
+        signal(SIGTERM, interrupted);
     }
     return join(scratch, name);
 }

@@ -1,5 +1,9 @@
 /* peer.c - the same network in Python with torch: torch.py, which runs it once
- * for every line it is sent, so that the two can be measured in turn. */
+ * for every line it is sent, so that the two can be measured in turn.
+ *
+ * It is stopped in between: the threads of its BLAS and of OpenMP look out for
+ * more work a while after each run, on the cores that the next measurement
+ * wants (training lost a third of its speed to that). */
 #include "bench.h"
 
 #include <signal.h>
@@ -35,8 +39,17 @@ static bool read_line(bench_peer *p, char *line, size_t size)
 
 static void ask(bench_peer *p, const char *what)
 {
+    kill(p->pid, SIGCONT);
     fprintf(p->to, "%s\n", what);
     fflush(p->to);
+}
+
+static bool reply(bench_peer *p, char *line, size_t size)
+{
+    bool fine = read_line(p, line, size);
+
+    kill(p->pid, SIGSTOP);
+    return fine;
 }
 
 static void lose(bench_peer *p, const char *why)
@@ -63,8 +76,8 @@ void bench_peer_open(bench_peer *p, const char *kind, const char *dir)
     p->to = fdopen(to[1], "w");
     p->from = fdopen(from[0], "r");
     bench_need(p->to && p->from);
-    if (!read_line(p, line, sizeof line))
-        lose(p, "no python3 (PYTHON names another)");
+    if (!reply(p, line, sizeof line))
+        lose(p, "python3 said nothing (PYTHON names another)");
     else if (strcmp(line, "ready"))
         lose(p, line);
 }
@@ -77,7 +90,7 @@ double bench_peer_run(bench_peer *p, double *number)
     if (!p->pid)
         return (double)NAN;
     ask(p, "run");
-    if (read_line(p, line, sizeof line) &&
+    if (reply(p, line, sizeof line) &&
         sscanf(line, "%lf %lf", &seconds, number) == 2)
         return seconds;
     lose(p, "torch.py ended early");
@@ -93,7 +106,7 @@ float *bench_peer_answer(bench_peer *p, const char *dir, size_t n)
     if (!p->pid)
         return NULL;
     ask(p, "answer");
-    if (!read_line(p, line, sizeof line)) {
+    if (!reply(p, line, sizeof line)) {
         lose(p, "torch.py ended early");
         return NULL;
     }
@@ -114,7 +127,9 @@ void bench_peer_close(bench_peer *p)
         fclose(p->to);
     if (p->from)
         fclose(p->from);
-    if (p->pid)
+    if (p->pid) {
+        kill(p->pid, SIGCONT);
         waitpid(p->pid, NULL, 0);
+    }
     *p = (bench_peer){ .pid = 0 };
 }

@@ -75,7 +75,7 @@ class Classifier(torch.nn.Module):
             num_self_attends_per_block=c["num_self_attends_per_block"],
             num_self_attention_heads=c["num_self_attention_heads"],
             num_cross_attention_heads=c["num_cross_attention_heads"],
-            attention_probs_dropout_prob=0, num_labels=len(c["id2label"]))
+            attention_probs_dropout_prob=0, num_labels=own["outputs"])
         self.perceiver = perceiver.PerceiverModel(
             config,
             input_preprocessor=perceiver.PerceiverImagePreprocessor(
@@ -97,15 +97,13 @@ class Classifier(torch.nn.Module):
 class Answers:
     """Passes of a published class."""
 
-    def __init__(self, directory, name, shape, integers):
+    def __init__(self, directory, name, shape, prepare):
         config = transformers.PerceiverConfig.from_json_file(
             directory + "/config.json")
         self.model = fill(getattr(transformers, name)(config), directory)
         self.model.eval()
         x = numpy.fromfile(directory + "/input.f32", "<f4")
-        self.x = torch.tensor(x).reshape(shape)
-        if integers:
-            self.x = self.x.long()
+        self.x = prepare(torch.tensor(x).reshape(shape))
 
     def run(self):
         with torch.no_grad():
@@ -138,12 +136,20 @@ class Training:
         return loss.item()
 
 
+def neighbourhoods(x):
+    """Pixels with the eight around them: place by place, colours inside."""
+    n, c, h, w = x.shape
+    x = torch.nn.functional.unfold(x, 3, padding=1).reshape(n, c, 9, h, w)
+    return x.transpose(1, 2).reshape(1, n, 9 * c, h, w)
+
+
 KINDS = {
     "fourier": lambda d: Answers(d, "PerceiverForImageClassificationFourier",
-                                 (1, 3, 224, 224), False),
-    "language": lambda d: Answers(d, "PerceiverForMaskedLM", (1, 2048), True),
-    "flow": lambda d: Answers(d, "PerceiverForOpticalFlow",
-                              (1, 2, 27, 368, 496), False),
+                                 (1, 3, 224, 224), lambda x: x),
+    "language": lambda d: Answers(d, "PerceiverForMaskedLM", (1, 2048),
+                                  lambda x: x.long()),
+    "flow": lambda d: Answers(d, "PerceiverForOpticalFlow", (2, 3, 368, 496),
+                              neighbourhoods),
     "training": Training,
 }
 
