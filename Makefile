@@ -45,7 +45,6 @@ CMD_AUX  = $(filter-out $(CMD_SRC),$(wildcard cmd/*.c))
 TEST_SRC = $(wildcard tests/*_test.c)
 TEST_BIN = tests/tensors.c tests/full.c
 TEST_AUX = $(filter-out $(TEST_SRC) $(TEST_BIN),$(wildcard tests/*.c))
-BENCH_SRC = $(wildcard tests/bench/*.c)
 obj      = $(patsubst %.c,$(B)/%.o,$(1))
 PROGRAMS = $(patsubst cmd/%.c,$(B)/%,$(CMD_SRC))
 MODEL    = build/share/pcv/default/model.safetensors
@@ -114,8 +113,9 @@ $(B)/tests/bench-%.o: tests/bench/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-$(B)/tests/bench: $(patsubst tests/bench/%.c,$(B)/tests/bench-%.o,$(BENCH_SRC)) \
-  $(B)/tests/child.o $(B)/tests/weights.o $(LIB)
+BENCH_OBJ = $(patsubst tests/bench/%.c,$(B)/tests/bench-%.o, \
+              $(wildcard tests/bench/*.c))
+$(B)/tests/bench: $(BENCH_OBJ) $(B)/tests/child.o $(B)/tests/weights.o $(LIB)
 	$(LINK) -o $@ $^ $(LIBS_P) -lm
 
 # The programs of the build directory find the default model beside it.

@@ -5,7 +5,7 @@
  * makes them from the pixels as the structured form has to (rows made). */
 #include "cross.h"
 
-enum { SIDE = 224, RUNS = 5 };
+enum { SIDE = 224, RUNS = 7 };
 
 enum { THERE, MADE, GRID, FORMS };
 

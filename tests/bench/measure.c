@@ -40,7 +40,7 @@ double bench_median(const bench_samples *s)
     bench_samples t = *s;
 
     if (t.n == 0)
-        return NAN;
+        return (double)NAN;
     qsort(t.at, (size_t)t.n, sizeof *t.at, compare);
     return t.n % 2 ? t.at[t.n / 2]
                    : (t.at[t.n / 2 - 1] + t.at[t.n / 2]) / 2;
