@@ -463,7 +463,7 @@ static void check_weigh(const pcv_rows *k, int n, stretch *t)
     s0 = copy(s, n);
     k->grid_weigh(&t->run, s, (real)0.5, &have);
     for (int i = 0; i < n; i++) {
-        double p = exp((double)s0[i] - 0.5), w = p * (double)t->run.rstd[i];
+        double p = exp2((double)s0[i] - 0.5), w = p * (double)t->run.rstd[i];
 
         near(s[i], w, tol * (1 + w), "w", n, i);
         add_sums(&want, t, i, p, w);
@@ -559,7 +559,7 @@ static void check_sweep_of(const pcv_rows *k, int n, int c)
     real *base = normal(rows, 62, 1), *row = normal(rows, 63, 1);
     real *column = normal(cols, 64, 1), *column0 = copy(column, cols);
     pcv_sweep t = { rows, cols, c, { NULL }, r, { 1, (real)-0.5, (real)0.7 },
-                    base, along };
+                    base, along, -126 };
     pcv_sums have = { 1, 2, { 3, 4, 5 } }, want = have;
     double top = -(double)INFINITY, tol = HELP_TOL(4e-6, 1e-13) * n;
     real found;
@@ -576,7 +576,7 @@ static void check_sweep_of(const pcv_rows *k, int n, int c)
             for (int a = 0; a < c; a++)
                 s += (double)t.u[a] * (double)x[a][e];
             s = s * (double)r[e] - (double)(real)0.3;
-            p = exp(s);
+            p = exp2(s);
             w = p * (double)r[e];
             top = fmax(top, s);
             want.p += p;

@@ -78,6 +78,9 @@ typedef struct {
     real u[3];                  /* the query's part: of the content, .. */
     const real *base;           /* .. rows: of each row, .. */
     const real *table;          /* .. n: of each column */
+    real least;                 /* -126: scores further below the shift count
+                                   as this far; not a constant of the loop,
+                                   because compilers then make a branch of it */
 } pcv_sweep;
 
 typedef struct {
@@ -111,11 +114,11 @@ typedef struct {
                  const real *w, real *u);
     /* s = r (u . x) [+ bias]; returns the largest */
     real (*grid_score)(const pcv_run *r, const pcv_fold *u, real *s);
-    /* p = exp(s - top), w = p r: s = w, sums += */
+    /* p = 2^(s - top), w = p r: s = w, sums += */
     void (*grid_weigh)(const pcv_run *r, real *s, real top, pcv_sums *sums);
-    /* Both at once: p = exp(s - shift), w = p r; column += sums of w over the
+    /* Both at once: p = 2^(s - shift), w = p r; column += sums of w over the
      * rows, row = over columns, sums +=; returns the largest s - shift.  Where
-     * that is above 88 everything else is of no use. */
+     * that is above 126 everything else is of no use. */
     real (*grid_sweep)(const pcv_sweep *t, real shift, real *column,
                        real *row, pcv_sums *sums);
     /* p = exp(s - lse), dp like s with dz for u, w = p (dp - d) r:

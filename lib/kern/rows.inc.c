@@ -33,9 +33,14 @@ static inline real exp1(real x)
     return exp(x);
 }
 
-static inline real exp_near(real x)
+static inline real power2(real x)
 {
-    return exp(x);
+    return exp2(x);
+}
+
+static inline real power2_near(real x)
+{
+    return exp2(x);
 }
 
 static inline real erf1(real x)
@@ -43,26 +48,31 @@ static inline real erf1(real x)
     return erf(x);
 }
 #else
-/* exp for -inf < x < 88 with one operation less per side: no test whether the
- * result should be exactly 0, a polynomial of degree 5 (relative error 2e-7),
- * and the exponent is added to the bits. */
-static inline real exp_near(real x)
+/* 2^x for -126 <= x < 127: the exponent is added to the bits of a polynomial
+ * of degree 5 (relative error 1.5e-7). */
+static inline real power2_near(real x)
 {
     union { float f; uint32_t i; } two, e;
-    float c = x * 1.44269504f, n, r;
+    float n, r;
 
-    c = c < -126.0f ? -126.0f : c;
-    two.f = c + 12582912.0f;
+    two.f = x + 12582912.0f;
     n = two.f - 12582912.0f;
-    r = c - n;
-    e.f = 1.339887440e-3f;
-    e.f = e.f * r + 9.618437358e-3f;
-    e.f = e.f * r + 5.550332471e-2f;
-    e.f = e.f * r + 2.402264791e-1f;
-    e.f = e.f * r + 6.931472029e-1f;
+    r = x - n;
+    e.f = 1.327647198e-3f;
+    e.f = e.f * r + 9.675541334e-3f;
+    e.f = e.f * r + 5.550713274e-2f;
+    e.f = e.f * r + 2.402211972e-1f;
+    e.f = e.f * r + 6.931469671e-1f;
     e.f = e.f * r + 1.0f;
     e.i += two.i << 23;
     return e.f;
+}
+
+static inline real power2(real x)
+{
+    float c = x > 126.0f ? 126.0f : x < -126.0f ? -126.0f : x;
+
+    return x < -126.0f ? 0.0f : power2_near(c); /* exactly 0 where masked */
 }
 
 static inline real exp1(real x)
@@ -392,7 +402,7 @@ static void rows_grid_weigh(const pcv_run *r, real *restrict out, real top,
     real sp = 0, sw = 0, a = 0, b = 0, c = 0;
 
 #define KEEP
-    WEIGH_ALL(exp1(out[i] - top), p_ * q[i])
+    WEIGH_ALL(power2(out[i] - top), p_ * q[i])
 #undef KEEP
     sums->p += (double)sp;
 }
@@ -428,7 +438,8 @@ static void rows_grid_back(const pcv_run *r, const pcv_fold *dz, real lse,
             u_ += u1 * y[i + l] + u2 * z[i + l];                             \
         u_ = r_ * u_ - shift;                                                \
         top[l] = u_ > top[l] ? u_ : top[l];                                  \
-        p_ = exp_near(u_);                                                   \
+        u_ = u_ < least ? least : u_;                                        \
+        p_ = power2_near(u_);                                                \
         w_ = p_ * r_;                                                        \
         sp[l] += p_;                                                         \
         sw[l] += w_;                                                         \
@@ -480,7 +491,7 @@ static real rows_grid_sweep(const pcv_sweep *t, real shift,
     const int n = t->n;
     const real *r = t->rstd, *tab = t->table;
     const real *x = t->content[0], *y = t->content[1], *z = t->content[2];
-    const real u0 = t->u[0], u1 = t->u[1], u2 = t->u[2];
+    const real u0 = t->u[0], u1 = t->u[1], u2 = t->u[2], least = t->least;
     real sp[LANES] = {0}, s0[LANES] = {0}, s1[LANES] = {0}, s2[LANES] = {0};
     real top[LANES];
 

@@ -80,9 +80,9 @@ void pcv_grid_layout(const pcv_reader *r, const pcv_tokens *t, int n,
 /* Sums and sums of squares of each table row: LayerNorm's share of an axis. */
 void pcv_grid_axes(grid_job *j);
 
-/* Rows of a group, times the gain when asked, less their means. */
+/* Rows of a group, times `gain` (C, or NULL) and `scale`, less their means. */
 void pcv_fold_open(const grid_job *j, grid_fold *f, const real *rows, int count,
-    bool gain);
+                   const real *gain, real scale);
 
 /* Splits a fold along the channels of one segment: tables of dot products
  * per axis; content and constant. */

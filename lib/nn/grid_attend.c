@@ -32,6 +32,9 @@
  *   Gx_j = sum_i p_ij dp_ij + ds_ij s_ij
  *   dcontent_j = r_j (G_j - (content_j - m_j) r_j Gx_j / C)
  *
+ * Forward keeps its scores in bits, u times log2 e, since 2^x is cheaper than
+ * e^x; backward wants the scores themselves.
+ *
  * A `read` is one query of one head.  Reads are taken GROUP at a time; a group
  * passes over the grid in tiles of whole rows (or parts of one long row) and
  * keeps an online softmax.  One and three content channels go through the
@@ -44,6 +47,8 @@
 
 /* ---- forward --------------------------------------------------------- */
 
+static const double bits = 1.4426950408889634;  /* log2 e */
+
 /* Scores of read i over the tile; the running maximum follows. */
 static void score_read(const grid_job *j, const grid_tile *t,
                        const pcv_run *run, grid_work *w, int i)
@@ -55,7 +60,7 @@ static void score_read(const grid_job *j, const grid_tile *t,
     if (top > w->s.top[i]) {
         if (w->s.top[i] > -(real)INFINITY)
             pcv_segment_rescale(j, t->s, &w->s, i,
-                    (real)exp((double)(w->s.top[i] - top)));
+                    (real)exp2((double)(w->s.top[i] - top)));
         w->s.top[i] = top;
     }
 }
@@ -151,7 +156,8 @@ static void forward_group(void *arg, int task)
     if (j->folds)
         pcv_fold_kept(j, &w->u, group);
     else
-        pcv_fold_open(j, &w->u, j->raw + read * (size_t)c, count, true);
+        pcv_fold_open(j, &w->u, j->raw + read * (size_t)c, count,
+                      j->r->norm->g->w, (real)bits);
     pcv_pooled_open(j, &w->s, count);
     over_segments(j, forward_segment, item, w, group, count);
     for (int i = 0; i < count; i++) {
@@ -161,7 +167,8 @@ static void forward_group(void *arg, int task)
         for (int k = 0; k < c; k++)
             z[k] = (real)(((double)w->s.done[mul(i, c) + (size_t)k] - mean) /
                           w->s.p[i]);
-        j->lseout[read + (size_t)i] = w->s.top[i] + (real)log(w->s.p[i]);
+        j->lseout[read + (size_t)i] =
+            (real)((double)w->s.top[i] / bits + log(w->s.p[i]));
     }
 }
 
@@ -193,7 +200,8 @@ static void keep_group(void *arg, int group)
     int count = group_count(j, group);
 
     pcv_fold_kept(j, &w->u, group);
-    pcv_fold_open(j, &w->u, j->raw + mul(group * GROUP, j->t->c), count, true);
+    pcv_fold_open(j, &w->u, j->raw + mul(group * GROUP, j->t->c), count,
+                  j->r->norm->g->w, (real)bits);
     for (int i = 0; i < j->t->segments; i++) {
         pcv_fold_kept_tables(j, &w->u, i, group);
         pcv_fold_tables(j, &w->u, &j->t->segment[i], count, w->gather);
@@ -378,8 +386,8 @@ static void backward_group(const grid_job *j, int item, int group)
     size_t read = mul(item, j->reads) + mul(group, GROUP);
     size_t o = read * (size_t)c;
 
-    pcv_fold_open(j, &w->u, j->raw + o, count, true);
-    pcv_fold_open(j, &w->dz, j->dz + o, count, false);
+    pcv_fold_open(j, &w->u, j->raw + o, count, j->r->norm->g->w, 1);
+    pcv_fold_open(j, &w->dz, j->dz + o, count, NULL, 1);
     pcv_pooled_open(j, &w->s, count);
     for (int i = 0; i < count; i++) {
         w->s.top[i] = j->lse[read + (size_t)i];

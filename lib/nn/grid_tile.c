@@ -140,19 +140,18 @@ void pcv_grid_axes(grid_job *j)
 
 /* ---- folds ----------------------------------------------------------- */
 
-/* Rows of a group, times the gain when asked, less their means: for such a u
+/* Rows of a group, times gain and scale, less their means: for such a u
  * LayerNorm's mean of an element cancels in u . (x - m). */
 void pcv_fold_open(const grid_job *j, grid_fold *f, const real *rows, int count,
-                      bool gain)
+                   const real *gain, real scale)
 {
     int c = j->t->c;
-    const real *g = j->r->norm->g->w;
 
     for (int i = 0; i < count; i++) {
         double sum = 0;
 
         for (int k = 0; k < c; k++) {
-            real v = rows[mul(i, c) + (size_t)k] * (gain ? g[k] : 1);
+            real v = rows[mul(i, c) + (size_t)k] * scale * (gain ? gain[k] : 1);
 
             f->full[mul(i, c) + (size_t)k] = v;
             sum += (double)v;
@@ -425,7 +424,7 @@ static pcv_sweep sweep_of(const grid_tile *t, grid_work *w, int i)
     const pcv_segment *s = t->s;
     int last = s->axes - 1;
     pcv_sweep v = { .rows = t->rows, .n = t->n, .c = s->c, .rstd = w->rstd,
-                    .base = w->position,
+                    .base = w->position, .least = -126,
                     .table = w->u.table[last] + mul(i, s->len[last]) +
                              t->from };
 
@@ -440,7 +439,7 @@ static pcv_sweep sweep_of(const grid_tile *t, grid_work *w, int i)
 /* Weights are relative to the maximum of the first row, and to a new one only
  * when a score is so far above that sums might overflow: the sweep is made
  * again then. */
-enum { FAR = 40 };
+enum { FAR = 57 };              /* bits: 1e17 */
 
 void pcv_tile_sweep(const grid_job *j, const grid_tile *t, grid_work *w, int i)
 {
@@ -461,7 +460,7 @@ void pcv_tile_sweep(const grid_job *j, const grid_tile *t, grid_work *w, int i)
         if (!first && !(above > FAR))
             break;
         if (!first)
-            pcv_segment_rescale(j, t->s, &w->s, i, (real)exp(-(double)above));
+            pcv_segment_rescale(j, t->s, &w->s, i, (real)exp2(-(double)above));
         *top = first ? above : *top + above;
         if (!(*top > -(real)INFINITY))      /* NaN: let it through once */
             *top = 0;
