@@ -269,12 +269,18 @@ void pcv_worker_free(pcv_worker *w)
     pcv_free(w);
 }
 
+/* What was read goes: nothing is left to ask. */
+static void forget(pcv_worker *w)
+{
+    w->last = NULL;
+    w->tiles = NULL;
+}
+
 static int bind(pcv_worker *w, const pcv_entry *e)
 {
     const pcv_array *x[PCV_MOST_PARTS];
 
-    w->last = NULL;
-    w->tiles = NULL;
+    forget(w);
     if (!e->loaded)
         return pcv_fail(EX_USAGE, "%s: not loaded", e->name);
     for (int i = 0; i < PCV_MOST_PARTS; i++)
@@ -358,8 +364,7 @@ int pcv_worker_resume(pcv_worker *w, const pcv_values *latents)
     real *x;
     int r;
 
-    w->last = NULL;
-    w->tiles = NULL;
+    forget(w);
     if (latents->count != size || latents->rank < 2 ||
         latents->dim[latents->rank - 1] != (size_t)s->d)
         return pcv_fail(EX_DATAERR, "latents of %zu values, the model has %d x "
@@ -504,6 +509,7 @@ pcv_values *pcv_answer_array(pcv_worker *w, const pcv_values *x)
         return NULL;
     if (pcv_prepare(prep, &media, e.name, &e.x[0]) == 0)
         v = pcv_answer(w, &e);
+    forget(w);
     if (media.array.data != x->data)
         pcv_free(media.array.data);
     pcv_array_free(&e.x[0]);
@@ -530,6 +536,7 @@ pcv_values *pcv_classify_file(pcv_worker *w, const char *path)
         pcv_values_free(v);
         v = NULL;
     }
+    forget(w);
     pcv_entry_free(e);
     pcv_stream_close(s);
     return v;

@@ -299,16 +299,29 @@ int pcv_entry_load(pcv_stream *s, pcv_entry *e)
     return 0;
 }
 
+static const pcv_array *first_input(const pcv_entry *e)
+{
+    for (int i = 0; i < PCV_MOST_PARTS; i++)
+        if (e->x[i].data)
+            return &e->x[i];
+    pcv_fail(EX_DATAERR, "%s: nothing in it is an input", e->name);
+    return NULL;
+}
+
+int pcv_entry_shape(const pcv_entry *e, size_t dim[8])
+{
+    const pcv_array *x = first_input(e);
+
+    if (x)
+        memcpy(dim, x->dim, (size_t)x->rank * sizeof *dim);
+    return x ? x->rank : -1;
+}
+
 pcv_values *pcv_entry_values(const pcv_entry *e)
 {
-    const pcv_array *x = &e->x[0];
-    pcv_values *v;
+    const pcv_array *x = first_input(e);
+    pcv_values *v = x ? pcv_values_new(x->rank, x->dim) : NULL;
 
-    while (!x->data && x < &e->x[PCV_MOST_PARTS - 1])
-        x++;
-    v = x->data ? pcv_values_new(x->rank, x->dim) : NULL;
-    if (!x->data)
-        pcv_fail(EX_DATAERR, "%s: nothing in it is an input", e->name);
     if (v)
         pcv_dtype_to_float(x->dtype, x->data, v->count, v->data);
     return v;

@@ -29,6 +29,7 @@ typedef struct {
     pcv_row_tokens rows;
     real *x;                    /* the array, for the plain form */
     real *q, *y[2], *dy, *dq;
+    float *pixels;
 } setup;
 
 static double now(void)
@@ -72,7 +73,7 @@ static void bind_pixels(setup *s)
     a.data = pixels;
     need(pcv_stem_init(&s->stem, &s->params, &spec) == 0);
     need(pcv_batch_bind(&s->batch, &s->stem, &one, 1) == 0);
-    pcv_free(pixels);
+    s->pixels = pixels;
 }
 
 static void open_setup(setup *s)
@@ -247,6 +248,7 @@ int main(int argc, char **argv)
     attend_table(&s, 1);
     attend_table(&s, 2);
     pcv_batch_free(&s.batch);
+    pcv_free(s.pixels);
     pcv_params_free(&s.params);
     pcv_free(s.x);
     pcv_free(s.q);

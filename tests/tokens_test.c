@@ -281,6 +281,26 @@ static void test_grid_image(void **state)
     }
 }
 
+/* One picture is read where it is; several, and in double, are copied. */
+static void test_grid_in_place(void **state)
+{
+    const pcv_stem_spec spec = { .modality = PCV_IMAGE, .channels = 3,
+                                 .position = PCV_POS_FOURIER, .bands = 2 };
+    bool in_place = sizeof(real) == sizeof(float);
+    bound b;
+
+    (void)state;
+    stem_open(&b, &spec);
+    for (int item = 0; item < ITEMS; item++)
+        b.x[item] = floats((uint64_t)item, 3, 3, 4, 5);
+    assert_int_equal(bind(&b, 1), 0);
+    assert_true((b.batch.copy == NULL) == in_place);
+    check_rows(&b, image_row, "in place");
+    assert_int_equal(bind(&b, 2), 0);
+    check_rows(&b, image_row, "copied");
+    stem_close(&b);
+}
+
 /* The worked example: a grid of 2 x 3, two bands, resolutions 2 and 3. */
 static void test_fourier_2d(void **state)
 {
@@ -779,6 +799,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_grid_position),
         TEST(test_fourier_1d),
+        TEST(test_grid_in_place),
         TEST(test_fourier_2d),
         TEST(test_bands),
         TEST(test_high_frequency),

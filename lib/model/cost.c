@@ -78,6 +78,16 @@ static double decoder_cost(const pcv_net *n)
     return cost;
 }
 
+static double bytes_of(const pcv_net *n, const pcv_array *const *x)
+{
+    double bytes = 0;
+
+    for (int i = 0; i < pcv_spec_answers(&n->spec); i++)
+        bytes += x[i] ? (double)pcv_array_count(x[i]) *
+                            (double)pcv_dtype_size(x[i]->dtype) : 0;
+    return bytes;
+}
+
 int pcv_net_cost(const pcv_net *n, const pcv_array *const *x, pcv_cost *c)
 {
     pcv_session s;
@@ -90,8 +100,9 @@ int pcv_net_cost(const pcv_net *n, const pcv_array *const *x, pcv_cost *c)
     *c = (pcv_cost){ .elements = s.batch.tokens.n, .channels = n->stem.c };
     encoder_cost(n, &s.batch.tokens, s.uses_form, c);
     c->decode = decoder_cost(n);
-    c->memory = (double)s.arena.size + (double)s.scratch.size +
-                (double)s.batch.content_cap * sizeof(real);
+    c->memory = bytes_of(n, x) + (double)s.arena.size +
+                (double)s.scratch.size +
+                (double)s.batch.copy_cap * sizeof(real);
     pcv_session_close(&s);
     return 0;
 }
