@@ -39,6 +39,22 @@ static double grid_cost(const pcv_block *b, const pcv_tokens *t, double n)
     return cost + 2 * n * t->c * (double)(b->qk + b->v);
 }
 
+/* The folded form: per score the channels, twice, and an exp. */
+static double fold_cost(const pcv_block *b, const pcv_tokens *t, double n)
+{
+    return n * b->heads * t->n * (4.0 * t->c + 24) +
+           2 * n * t->c * (double)(b->qk + b->v);
+}
+
+/* Of a cross-attend as it is run. */
+static double run_cost(const pcv_block *b, const pcv_tokens *t, int form,
+                       double n)
+{
+    return form == PCV_FORM_GRID ? grid_cost(b, t, n)
+           : form == PCV_FORM_FOLDED ? fold_cost(b, t, n)
+                                     : read_cost(b, n, t->n, t->c);
+}
+
 static void encoder_cost(const pcv_net *n, const pcv_tokens *t, int form,
                          pcv_cost *c)
 {
@@ -49,10 +65,7 @@ static void encoder_cost(const pcv_net *n, const pcv_tokens *t, int form,
 
         if (n->use[i].input) {
             c->cross += rows_cost(b, rows) + read_cost(b, rows, t->n, t->c);
-            c->cross_run += rows_cost(b, rows) +
-                            (form == PCV_FORM_GRID
-                                 ? grid_cost(b, t, rows)
-                                 : read_cost(b, rows, t->n, t->c));
+            c->cross_run += rows_cost(b, rows) + run_cost(b, t, form, rows);
         } else {
             c->self += rows_cost(b, rows) + read_cost(b, rows, rows, b->d);
         }

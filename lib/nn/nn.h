@@ -200,10 +200,12 @@ typedef struct {
 
 /* Which way to compute; all give the same numbers up to rounding. */
 enum pcv_form {
-    PCV_FORM_AUTO,              /* grid where there is structure, else plain
-                                   while it is small, else tiled */
+    PCV_FORM_AUTO,              /* grid where there is structure, folded where
+                                   that is cheaper, else plain while it is
+                                   small, else tiled */
     PCV_FORM_PLAIN,             /* whole matrices */
     PCV_FORM_TILED,             /* keys streamed, online softmax */
+    PCV_FORM_FOLDED,            /* rows streamed, no keys (fold_attend.c) */
     PCV_FORM_GRID,              /* structured (grid_attend.c) */
     PCV_FORM_KEPT               /* whole keys and values, made once by
                                    pcv_block_prepare and read many times */
@@ -212,7 +214,7 @@ enum pcv_form {
 /* What forward leaves for backward; taken from an arena by the layout. */
 typedef struct {
     real *lse;                  /* B x N x H: log-sum-exp of the scores */
-    real *z;                    /* grid: B x N x H x C pooled inputs */
+    real *z;                    /* grid, folded: B x N x H x C pooled inputs */
     real *k, *v;                /* kept: B x M x qk, B x M x v */
 } pcv_read_record;
 
@@ -249,6 +251,37 @@ void pcv_core_backward(const pcv_core *c, const real *q, const real *k,
                        const real *dy, real *dq, real *dk, real *dv,
                        pcv_arena *scratch);
 size_t pcv_core_scratch(const pcv_core *c, bool backward);
+
+/* ---- fold.c: projections on the other side of the attention ---------- */
+
+/* raw (B*N x H x C) = W_k^T q / sqrt(qk / H), per head; and from du, the
+ * gradient of u = gain * raw, which it overwrites: dq +=, W_k, the gain. */
+void pcv_fold_queries(const pcv_reader *r, int items, int n,
+                      const real *q /* B*N x qk */, real *raw);
+void pcv_fold_queries_backward(const pcv_reader *r, int rows, const real *q,
+                               const real *raw, real *du, real *dq);
+/* y (B*N x v) = W_v (gain * z + bias) + b_v, z the pooled normalised rows
+ * (B*N x H x C), a scratch of that size; and dz = from dy, W_v, b_v, gain and
+ * bias. */
+void pcv_unfold_values(const pcv_reader *r, int items, int n, const real *z,
+                       real *a, real *y);
+void pcv_unfold_values_backward(const pcv_reader *r, int rows, const real *dy,
+                                const real *z, real *a, real *dz);
+/* What every score of a read has beyond u . xh: rows x H. */
+void pcv_fold_shift(const pcv_reader *r, int rows, const real *q,
+                    const real *raw, real *shift);
+
+/* ---- fold_attend.c: attention to rows without keys and values -------- */
+
+void pcv_fold_forward(const pcv_reader *r, const pcv_tokens *t, int n,
+                      const real *q, real *y, pcv_read_record *rec,
+                      pcv_arena *scratch);
+void pcv_fold_backward(const pcv_reader *r, const pcv_tokens *t, int n,
+                       const real *q, const real *dy,
+                       const pcv_read_record *rec, real *dq,
+                       pcv_arena *scratch);
+size_t pcv_fold_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
+                        bool backward);
 
 /* ---- grid_attend.c: the same attention over a grid, without its rows ---- */
 
