@@ -226,6 +226,9 @@ static void test_form(void **state)
     for (int form = PCV_FORM_PLAIN; form <= PCV_FORM_GRID; form++)
         assert_int_equal(pcv_read_form(&r.reader, &t, 8, form), form);
     assert_int_equal(pcv_read_form(&r.reader, &t, 8, PCV_FORM_AUTO),
+                     PCV_FORM_FOLDED);
+    t.n = 1000;
+    assert_int_equal(pcv_read_form(&r.reader, &t, 8, PCV_FORM_AUTO),
                      PCV_FORM_GRID);
     pcv_params_free(&r.params);
 }

@@ -130,6 +130,21 @@ void pcv_fourier_axis(int kind, int bands, double max_res, const double *x,
                       int n, real *out /* n x (2 bands + 1) */);
 /* The position of grid index i of n: linspace(-1, 1, n). */
 double pcv_grid_position(int i, int n);
+/* The same code along an axis of n places that is too long for a table: exact
+ * every PCV_LINE places, and from there turned by the angles of the places in
+ * between, in double, so that a place's features do not depend on where a tile
+ * begins. */
+enum { PCV_LINE = 64 };
+typedef struct {
+    int kind, bands, n;
+    double max_res;
+    const double *turn;         /* PCV_LINE x bands x (sine, cosine) */
+} pcv_line;
+void pcv_line_turns(const pcv_line *l, double *turn);   /* fills it */
+/* Places at .. at+n: x (1), sine and cosine (`bands` each) of each, rows of
+ * stride ld. */
+void pcv_line_rows(const pcv_line *l, int at, int n, real *x, real *sine,
+                   real *cosine, int ld);
 /* Where column `col` of axis a of d stands in the published channel order:
  * all raw positions, then all sines, then all cosines. */
 int pcv_fourier_channel(int d, int bands, int a, int col);

@@ -83,6 +83,8 @@ struct pcv_batch {
     real *axis[3];              /* Fourier tables of the grid at hand */
     int *channel[3];
     int made[3];                /* lengths the tables were made for */
+    pcv_line line;              /* or of one axis that is too long for that */
+    double *turn;
     real *table;                /* learned positions for another grid, .. */
     int table_len[3];           /* .. this one */
     pcv_batch *part;            /* parts, owned */
