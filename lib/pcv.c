@@ -276,6 +276,12 @@ static void forget(pcv_worker *w)
     w->tiles = NULL;
 }
 
+/* Did a sound that is in a file reach us in whole? */
+static int check_read(const pcv_entry *e)
+{
+    return e->x[0].dtype == PCV_STORED ? pcv_store_check(e->x[0].data) : 0;
+}
+
 static int bind(pcv_worker *w, const pcv_entry *e)
 {
     const pcv_array *x[PCV_MOST_PARTS];
@@ -300,6 +306,8 @@ int pcv_worker_read(pcv_worker *w, const pcv_entry *e)
     if (bind(w, e) < 0)
         return -1;
     pcv_session_encode(&w->s, &pass);
+    if (check_read(e) < 0)
+        return -1;
     w->last = &w->s;
     return 0;
 }
@@ -327,10 +335,12 @@ pcv_values *pcv_encode_crossed(pcv_worker *w, const pcv_entry *e)
     const pcv_pass pass = {0};
     size_t dim[2] = { pcv_model_latents(w->m),
                       pcv_model_latent_channels(w->m) };
+    const real *x;
 
     if (bind(w, e) < 0)
         return NULL;
-    return pcv_values_of(2, dim, pcv_session_cross(&w->s, &pass));
+    x = pcv_session_cross(&w->s, &pass);
+    return check_read(e) < 0 ? NULL : pcv_values_of(2, dim, x);
 }
 
 pcv_values *pcv_encode_input(pcv_worker *w, const pcv_entry *e)

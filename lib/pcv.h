@@ -148,6 +148,7 @@ typedef struct {
     bool no_exif;
     size_t max_pixels, max_bytes;
     double max_seconds;
+    const char *temporary;      /* directory of temporary files; NULL: /tmp */
 } pcv_inputs;
 
 typedef struct pcv_stream pcv_stream;   /* of items */

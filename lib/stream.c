@@ -43,6 +43,12 @@ static int rank_of(int modality)
     }
 }
 
+/* A model of sounds of any length never has a long one in memory. */
+static bool takes_any_length(const pcv_spec *s)
+{
+    return s->prep.modality == PCV_SOUND && s->prep.samples == 0;
+}
+
 static int reading(const pcv_model *m, const pcv_inputs *in, pcv_reading *r)
 {
     pcv_reading_default(r);
@@ -53,6 +59,8 @@ static int reading(const pcv_model *m, const pcv_inputs *in, pcv_reading *r)
     r->raw = in->raw;
     r->pcm = in->pcm;
     r->exif = !in->no_exif;
+    if (takes_any_length(&m->net.spec))
+        r->store = in->temporary ? in->temporary : "/tmp";
     if (in->max_pixels)
         r->max_pixels = in->max_pixels;
     if (in->max_bytes)
@@ -322,7 +330,9 @@ pcv_values *pcv_entry_values(const pcv_entry *e)
     const pcv_array *x = first_input(e);
     pcv_values *v = x ? pcv_values_new(x->rank, x->dim) : NULL;
 
-    if (v)
+    if (v && x->dtype == PCV_STORED)
+        pcv_store_floats(x->data, 0, v->count, v->data);
+    else if (v)
         pcv_dtype_to_float(x->dtype, x->data, v->count, v->data);
     return v;
 }

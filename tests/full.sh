@@ -21,6 +21,11 @@ sound() { # 30720 samples of noise at 48 kHz
     printf '\0\x77\1\0\2\0\x10\0data\0\xf0\0\0'
     head -c 61440 /dev/urandom
 }
+hour() { # 57600000 samples of noise at 16 kHz
+    printf 'RIFF\x24\xd0\xdd\6WAVEfmt \x10\0\0\0\1\0\1\0\x80\x3e\0\0'
+    printf '\0\x7d\0\0\2\0\x10\0data\0\xd0\xdd\6'
+    head -c 115200000 /dev/urandom
+}
 inputs() {
     local i f
     yes 'All human beings are born free.' | tr '\n' ' ' | head -c 2046 >text
@@ -35,6 +40,7 @@ inputs() {
         "$full" picture ppm 224 224 >"clip/$i.ppm"
     done
     sound >clip/sound.wav
+    hour >hour.wav
 }
 
 model() { # name, megabytes beside the weights, command...
@@ -70,5 +76,6 @@ multimodal  400 pcv-decode --format=safetensors clip
 pictures    400 pcv-classify large.ppm
 pictures    400 pcv-classify large.png
 pictures    400 pcv-encode large.jpeg
+sound       100 pcv-encode hour.wav
 END
 exit $failed

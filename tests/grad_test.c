@@ -377,7 +377,8 @@ static void run_read(const char *name, int which, const pcv_tokens *t, int n,
                      int heads, int form, pcv_params *source, real *x,
                      real *dx, size_t count)
 {
-    static const char *const forms[] = { "auto", "plain", "tiled", "grid" };
+    static const char *const forms[] = { "auto", "plain", "tiled", "folded",
+                                         "grid" };
     reading r = { .tokens = t, .n = n, .form = form };
     int d = 3, dv = 2;
     size_t nq = (size_t)(t->items * n * heads * d);

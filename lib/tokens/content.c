@@ -230,9 +230,12 @@ static bool in_place(const pcv_stem *s, int items)
 static int same_shapes(const pcv_batch *b, const pcv_array *const *x,
                        int items)
 {
-    for (int i = 1; i < items; i++) {
+    for (int i = 0; i < items; i++) {
         int len[3];
 
+        if (x[i]->dtype == PCV_STORED && items > 1)
+            return pcv_fail(EX_DATAERR, "a sound in a file beside others: "
+                            "want it alone");
         if (shape(b->stem, x[i], len) < 0)
             return -1;
         for (int a = 0; a < b->axes; a++)
@@ -259,7 +262,10 @@ int pcv_content_fill(pcv_batch *b, const pcv_array *const *x, int items)
         return pcv_fail(EX_OSERR, "an input too large for this machine");
     if (same_shapes(b, x, items) < 0)
         return -1;
-    if (in_place(s, items))
+    b->store = x[0]->dtype == PCV_STORED ? x[0]->data : NULL;
+    if (b->store)
+        b->content = NULL;
+    else if (in_place(s, items))
         b->content = x[0]->data;
     else if (copy_all(b, x, items, m, m * c) < 0)
         return -1;

@@ -104,8 +104,30 @@ static void tile(const pcv_tokens *t, int item, int at, int n, real *out)
 
 static bool is_long(const pcv_batch *b)
 {
-    return b->axes == 1 && b->len[0] > LONG &&
-           b->stem->spec.position != PCV_POS_NONE;
+    return b->store || (b->axes == 1 && b->len[0] > LONG &&
+                        b->stem->spec.position != PCV_POS_NONE);
+}
+
+/* Content of elements at .. at+n, c samples of each, from a file. */
+static void put_stored(const pcv_tokens *t, int at, int n, real *out)
+{
+    const pcv_batch *b = t->self;
+    size_t c = (size_t)b->stem->made->channels(&b->stem->spec);
+    size_t count = (size_t)n * c, channel = 0;
+    float block[1024];
+
+    for (size_t i = 0; i < count; i += PCV_LEN(block)) {
+        size_t k = count - i < PCV_LEN(block) ? count - i : PCV_LEN(block);
+
+        pcv_store_floats(b->store, (size_t)at * c + i, k, block);
+        for (size_t e = 0; e < k; e++) {
+            out[channel++] = (real)block[e];
+            if (channel == c) {
+                channel = 0;
+                out += t->c;
+            }
+        }
+    }
 }
 
 static void tile_line(const pcv_tokens *t, int item, int at, int n, real *out)
@@ -113,7 +135,12 @@ static void tile_line(const pcv_tokens *t, int item, int at, int n, real *out)
     const pcv_batch *b = t->self;
     const pcv_stem_spec *s = &b->stem->spec;
 
-    put_content(t, item, at, n, out);
+    if (b->store)
+        put_stored(t, at, n, out);
+    else
+        put_content(t, item, at, n, out);
+    if (s->position == PCV_POS_NONE)
+        return;
     out += b->stem->made->channels(s);
     pcv_line_rows(&b->line, at, n, out + channel_of(s, 1, 0, 0),
                   out + channel_of(s, 1, 0, 1),
@@ -124,7 +151,7 @@ static int bind_line(pcv_batch *b)
 {
     const pcv_stem_spec *s = &b->stem->spec;
 
-    if (b->line.n != b->len[0]) {
+    if (s->position != PCV_POS_NONE && b->line.n != b->len[0]) {
         pcv_free(b->turn);
         b->turn = pcv_alloc((size_t)PCV_LINE * (size_t)s->bands,
                             2 * sizeof *b->turn);

@@ -77,6 +77,7 @@ struct pcv_batch {
     size_t copy_cap, mask_cap, work_cap;
     const real *content;        /* grids: B x c x M, planar; points: rows */
     real *copy;                 /* .. where that is no array of the input */
+    pcv_store *store;           /* or the samples of a sound, in order */
     real *work;                 /* scratch of what makes the content */
     int *ids;                   /* text: B x M */
     unsigned char *mask;        /* B x M, when lengths differ */
@@ -153,7 +154,7 @@ const pcv_content_kind *pcv_content_find(const pcv_stem_spec *s);  /* NULL */
 /* "an input of shape .., want": -1. */
 int pcv_content_misfit(const pcv_array *x, const char *want);
 /* Sets b->content (planar) and the sizes from B inputs of one shape: one input
- * with planes is read where it is. */
+ * with planes is read where it is, one that is stored stays in b->store. */
 int pcv_content_fill(pcv_batch *b, const pcv_array *const *x, int items);
 
 /* ---- rows.c: rows that are in memory --------------------------------- */
