@@ -44,8 +44,7 @@ CMD_SRC  = $(wildcard cmd/pcv-*.c)
 CMD_AUX  = $(filter-out $(CMD_SRC),$(wildcard cmd/*.c))
 TEST_SRC = $(wildcard tests/*_test.c)
 TEST_BIN = tests/tensors.c tests/full.c
-TEST_AUX = $(filter-out $(TEST_SRC) $(TEST_BIN) tests/bench.c, \
-             $(wildcard tests/*.c))
+TEST_AUX = $(filter-out $(TEST_SRC) $(TEST_BIN),$(wildcard tests/*.c))
 obj      = $(patsubst %.c,$(B)/%.o,$(1))
 PROGRAMS = $(patsubst cmd/%.c,$(B)/%,$(CMD_SRC))
 MODEL    = build/share/pcv/default/model.safetensors
@@ -73,8 +72,9 @@ valgrind: tests          ## small runs of the programs under valgrind
 demo: all                ## train, classify, encode, decode, inspect
 	tests/demo.sh $(B)
 
-bench: all $(B)/tests/bench  ## speed of the structured attend and of training
-	$(B)/tests/bench
+# FIGURES="start large" for some of them, JSON=FILE for `bench --compare`.
+bench: all $(B)/tests/bench  ## what was asked of the speed, and what it is
+	$(B)/tests/bench $(if $(JSON),--json=$(JSON)) $(FIGURES)
 
 full: all $(B)/tests/full  ## published sizes: time and memory
 	tests/full.sh $(B)
@@ -108,7 +108,14 @@ $(B)/tests/%_test: $(B)/tests/%_test.o $(call obj,$(TEST_AUX)) $(LIB)
 $(TEST_BIN:%.c=$(B)/%): %: %.o $(call obj,$(TEST_AUX)) $(LIB)
 	$(LINK) -o $@ $^ -lcmocka $(LIBS_P) -lm
 
-$(B)/tests/bench: $(B)/tests/bench.o $(LIB)
+# Its objects stand beside it, under names that are its own.
+$(B)/tests/bench-%.o: tests/bench/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+BENCH_OBJ = $(patsubst tests/bench/%.c,$(B)/tests/bench-%.o, \
+              $(wildcard tests/bench/*.c))
+$(B)/tests/bench: $(BENCH_OBJ) $(B)/tests/child.o $(B)/tests/weights.o $(LIB)
 	$(LINK) -o $@ $^ $(LIBS_P) -lm
 
 # The programs of the build directory find the default model beside it.

@@ -8,18 +8,15 @@
  *         DIR.  Fails when that is more than SPARE megabytes (10^6 bytes);
  *         - is no bound.
  */
-#include "../lib/data/data.h"
-#include "../lib/model/model.h"
+#include "child.h"
+#include "weights.h"
 
-#include <fcntl.h>
+#include "../lib/data/data.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <jpeglib.h>
 
@@ -27,47 +24,6 @@ static int fail(const char *what)
 {
     fprintf(stderr, "full: %s\n", what);
     return 1;
-}
-
-/* ---- weights --------------------------------------------------------- */
-
-static int read_spec(pcv_spec *s)
-{
-    pcv_file f;
-    int r;
-
-    if (pcv_file_open(&f, "config.json", 1 << 24) < 0)
-        return -1;
-    r = pcv_spec_parse(s, (const char *)f.data, f.size, "config.json");
-    pcv_file_close(&f);
-    return r;
-}
-
-static int write_weights(const pcv_net *n)
-{
-    pcv_tensor_out *t = NULL;
-    int count = pcv_net_tensors(n, &t), r = -1;
-
-    if (count >= 0)
-        r = pcv_tensors_save("model.safetensors", t, (size_t)count, NULL, NULL,
-                             0);
-    pcv_free(t);
-    return r;
-}
-
-static int init(const char *dir)
-{
-    pcv_spec spec;
-    pcv_net net;
-
-    if (chdir(dir) < 0)
-        return fail("no such directory");
-    if (read_spec(&spec) < 0 || pcv_net_build(&net, &spec) < 0 ||
-        pcv_net_init(&net, 1) < 0 || write_weights(&net) < 0)
-        return fail(pcv_error());
-    pcv_net_free(&net);
-    pcv_spec_free(&spec);
-    return 0;
 }
 
 /* ---- pictures -------------------------------------------------------- */
@@ -136,25 +92,6 @@ static int picture(const char *format, int w, int h)
 
 /* ---- measuring ------------------------------------------------------- */
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-/* What the command writes is not wanted. */
-static int run(char **command)
-{
-    int nowhere = open("/dev/null", O_WRONLY);
-
-    if (nowhere >= 0 && dup2(nowhere, STDOUT_FILENO) >= 0)
-        execvp(command[0], command);
-    perror(command[0]);
-    return 127;
-}
-
 static double weights_of(const char *dir)
 {
     char path[4096];
@@ -167,22 +104,18 @@ static double weights_of(const char *dir)
 static int measure(const char *dir, const char *spare, char **command)
 {
     const double weights = weights_of(dir);
-    struct rusage use;
-    double start = now(), beside;
-    pid_t child = fork();
-    int status;
+    child_use use;
+    double beside;
 
-    if (child == 0)
-        _exit(run(command));
-    if (child < 0 || wait4(child, &status, 0, &use) < 0)
+    if (child_run(command, &use) < 0)
         return fail("cannot run a command");
-    beside = (double)use.ru_maxrss * 1024 / 1e6 - weights;
-    printf("%.2f s, %.0f MB of weights and %.0f MB", now() - start, weights,
+    beside = use.megabytes - weights;
+    printf("%.2f s, %.0f MB of weights and %.0f MB", use.seconds, weights,
            beside);
     if (strcmp(spare, "-"))
         printf(" (at most %s)", spare);
     printf("\n");
-    if (!WIFEXITED(status) || WEXITSTATUS(status))
+    if (use.status)
         return fail("the command failed");
     return strcmp(spare, "-") && beside > strtod(spare, NULL);
 }
@@ -190,7 +123,7 @@ static int measure(const char *dir, const char *spare, char **command)
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "init") == 0)
-        return init(argv[2]);
+        return weights_random(argv[2]) < 0 ? fail(pcv_error()) : 0;
     if (argc == 5 && strcmp(argv[1], "picture") == 0)
         return picture(argv[2], atoi(argv[3]), atoi(argv[4]));
     if (argc > 4 && strcmp(argv[1], "measure") == 0)

@@ -131,21 +131,31 @@ static void panel(void *arg, int i)
                  p->beta, p->c + at, p->ldc);
 }
 
-/* Panels of the longer side of C: tall enough that packing the other operand
- * again is cheap, and an even number of them where that can be. */
+/* How wide a panel of a side of n is.  A power of two of them, so that threads
+ * get equal shares; few, since each packs the other operand again: two are
+ * worth it from 96 on, up to eight of 128, more only of 256. */
+static int panel_step(int n)
+{
+    int panels = 1;
+
+    while (n / (2 * panels) >= (panels < 2 ? 48 : panels < 8 ? 128 : 256))
+        panels *= 2;
+    return ((n + panels - 1) / panels + 15) / 16 * 16;
+}
+
+/* Panels of the longer side of C. */
 void pcv_matmul(bool ta, bool tb, int m, int n, int k, real alpha,
                 const real *a, int lda, const real *b, int ldb,
                 real beta, real *c, int ldc)
 {
     bool rows = m >= n;
     int all = rows ? m : n;
-    int step = all > 1024 ? 256 : all > 256 ? 128 : all > 64 ? 64 : all;
+    bool small = (double)m * n * k < 64 * 1024; /* not worth waking a thread */
+    int step = small ? all : panel_step(all);
     product p = { ta, tb, m, n, k, lda, ldb, ldc, step, rows, alpha, beta,
                   a, b, c };
 
     if (m == 0 || n == 0)
         return;
-    if ((double)m * n * k < 64 * 1024)      /* not worth waking a thread */
-        p.step = step = all;
     pcv_parallel((all + step - 1) / step, panel, &p);
 }

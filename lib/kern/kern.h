@@ -123,6 +123,10 @@ typedef struct {
     void (*grid_back)(const pcv_run *r, const pcv_fold *dz, real lse, real d,
                       const real *s, real *p, real *dp, real *w,
                       pcv_sums *sums);
+    /* s = rstd (s + the rows of 1 to 3 tables) + bias; returns the largest
+     * (nn/grid_ask.c) */
+    real (*ask_score)(real *s, int n, real rstd, const real *const *table,
+                      int tables, const real *bias);
     /* out (rows x n) = table[column] + base[row] */
     void (*outer_add)(const real *table, const real *base, int rows, int n,
                       real *out);

@@ -166,6 +166,16 @@ static real rows_dot(const real *x, const real *y, int n)
     return s;
 }
 
+/* The square root of a loop that is to become vector code. */
+static inline real root(real x)
+{
+#ifdef PCV_DOUBLE
+    return sqrt(x);
+#else
+    return sqrtf(x);
+#endif
+}
+
 /* ---- layer norm (eps 1e-5, as every published checkpoint) ------------ */
 
 static void rows_norm(const real *x, int n, const real *g, const real *b,
@@ -300,11 +310,7 @@ static void rows_adam(const real *g, int n, real gscale, real *restrict m,
 
         m[i] = mi;
         v[i] = vi;
-#ifdef PCV_DOUBLE
-        u[i] = mi * c1 / (sqrt(vi * c2) + eps) + wd * w[i];
-#else
-        u[i] = mi * c1 / (sqrtf(vi * c2) + eps) + wd * w[i];
-#endif
+        u[i] = mi * c1 / (root(vi * c2) + eps) + wd * w[i];
     }
 }
 
@@ -493,6 +499,29 @@ static real rows_grid_sweep(const pcv_sweep *t, real shift,
     return rows_max(top, LANES);
 }
 
+#define ASK(TABLES)                                                          \
+    MAX_OF(top)                                                              \
+    for (int i = 0; i < n; i++) {                                            \
+        s[i] = rstd * (s[i] + (TABLES)) + bias[i];                           \
+        top = s[i] > top ? s[i] : top;                                       \
+    }
+
+static real rows_ask_score(real *restrict s, int n, real rstd,
+                           const real *const *table, int tables,
+                           const real *bias)
+{
+    const real *x = table[0], *y = table[1], *z = table[2];
+    real top = -(real)INFINITY;
+
+    if (tables == 1)
+        ASK(x[i])
+    else if (tables == 2)
+        ASK(x[i] + y[i])
+    else
+        ASK(x[i] + y[i] + z[i])
+    return top;
+}
+
 static void rows_outer_add(const real *table, const real *base, int rows,
                            int n, real *restrict out)
 {
@@ -552,8 +581,11 @@ static void rows_grid_stats(const real *content, size_t plane, int c, int n,
             double m = s[i] * inv, v = q[i] * inv - m * m;
 
             mean[at + i] = (real)m;
-            rstd[at + i] = (real)(1 / sqrt((v < 0 ? 0 : v) + 1e-5));
+            rstd[at + i] = (real)((v < 0 ? 0 : v) + 1e-5);
         }
+        SIMD
+        for (int i = 0; i < len; i++)
+            rstd[at + i] = 1 / root(rstd[at + i]);
     }
 }
 
@@ -563,6 +595,6 @@ const pcv_rows ROWS_TABLE = {
     rows_dot, rows_norm, rows_norm_back, rows_norm_sums, rows_gelu,
     rows_gelu_back, rows_gelu_tanh, rows_gelu_tanh_back, rows_soft_back,
     rows_adam, rows_grid_score, rows_grid_weigh, rows_grid_sweep,
-    rows_grid_back,
+    rows_grid_back, rows_ask_score,
     rows_outer_add, rows_outer_sum, rows_grid_stats,
 };

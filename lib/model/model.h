@@ -288,12 +288,15 @@ typedef struct {
     pcv_arena arena, scratch;
     real **x;                   /* uses + 1 latent arrays, B*N x D */
     pcv_block_record *record;   /* uses (one, unless all are kept) */
+    pcv_folds folds;            /* of the first use, where they are kept */
     real *dx, *dx_next;         /* B*N x D */
     const int *index;           /* queries of the last decode; NULL: 0.. */
     real *ask, *answer, *dask;  /* B*asked x E */
     real *shared;               /* parts: B*asked x their common width */
     real *pooled;               /* mean: B x D */
     bool prepared;              /* keys and values of the latents are there */
+    pcv_ask_fold *fold;         /* answers x B: latents as grids read them, .. */
+    int folded;                 /* .. there of this answer; -1 */
     real *out, *dout;           /* B*asked x outputs */
     pcv_block_record decoded;
     pcv_row_tokens latents;     /* as the decoder reads them, .. */

@@ -35,6 +35,26 @@ static bool has_mean(const pcv_session *s)
     return s->net->spec.decoder == PCV_DECODE_MEAN;
 }
 
+/* Do the queries of an answer stand on a grid, and is it cheaper to read the
+ * latents as such (nn/grid_ask.c)?  Then that grid. */
+static bool asks_grid(const pcv_session *s, int which, pcv_segment *grid)
+{
+    const pcv_reply *a = &s->net->answer[which];
+    const pcv_block *b = &s->net->decoder;
+    const pcv_segment *of = s->train || has_mean(s) ? NULL
+                            : pcv_queries_grid(&a->queries, &s->batch.tokens);
+
+    if (!of)
+        return false;
+    *grid = *of;
+    if (a->pad) {
+        grid->k_at = a->queries.e;
+        grid->k_n = b->d - a->queries.e;
+        grid->k = a->pad->w;
+    }
+    return pcv_ask_serves(b, grid, s->net->spec.latents);
+}
+
 /* A layer with a norm of its own for what it reads attends to the latents as
  * if they were an input. */
 static const pcv_tokens *tokens_of(const pcv_session *s, const pcv_use *u)
@@ -63,8 +83,10 @@ static void drop_memory(pcv_session *s)
     pcv_arena_close(&s->scratch);
     pcv_free(s->x);
     pcv_free(s->record);
+    pcv_free(s->fold);
     s->x = NULL;
     s->record = NULL;
+    s->fold = NULL;
     s->items = s->elements = 0;
 }
 
@@ -89,12 +111,30 @@ static real *take(pcv_arena *a, size_t n)
     return pcv_arena_take(a, n, sizeof(real));
 }
 
+/* At inference the first cross-attend's queries are constants of the model: a
+ * grid keeps them folded.  (An extra key wants the queries themselves.) */
+static bool has_folds(const pcv_session *s)
+{
+    return !s->train && s->uses_form == PCV_FORM_GRID &&
+           !s->net->use[0].block->bias_k;
+}
+
+static bool keep_folds(pcv_session *s, pcv_arena *a)
+{
+    const pcv_block *b = s->net->use[0].block;
+    pcv_reader r = { &b->norm_kv, &b->key, &b->value, b->heads };
+
+    return pcv_folds_layout(&r, &s->batch.tokens, s->net->spec.latents, a,
+                            &s->folds);
+}
+
 /* Encoder: latent arrays and records. */
 static void encoder_layout(pcv_session *s, pcv_arena *a)
 {
     const pcv_net *n = s->net;
     size_t size = latent_size(s), start = a->used, most = 0;
     pcv_block_record rec;
+    bool folds;
 
     for (int i = 0; i <= n->uses; i++) {
         real *x = !s->train && i > 1 ? s->x[i % 2] : take(a, size);
@@ -105,6 +145,7 @@ static void encoder_layout(pcv_session *s, pcv_arena *a)
         s->dx = take(a, size);
         s->dx_next = take(a, size);
     }
+    folds = has_folds(s) && keep_folds(s, a);
     start = a->used;
     for (int i = 0; i < n->uses; i++) {
         const pcv_use *u = &n->use[i];
@@ -113,10 +154,27 @@ static void encoder_layout(pcv_session *s, pcv_arena *a)
             a->used = start;
         pcv_block_layout(u->block, tokens_of(s, u), s->items, n->spec.latents,
                          form_for(s, u), a, &rec);
+        rec.read.folds = i == 0 && folds ? &s->folds : NULL;
         s->record[i] = rec;
         most = a->used > most ? a->used : most;
     }
     a->used = most > a->used ? most : a->used;
+}
+
+/* Folded latents, for one answer at a time: all in the same place. */
+static void fold_layout(pcv_session *s, pcv_arena *a)
+{
+    size_t start = a->used, most = start;
+    pcv_segment grid;
+
+    for (int k = 0; k < s->net->answers; k++) {
+        a->used = start;
+        for (int i = 0; asks_grid(s, k, &grid) && i < s->items; i++)
+            pcv_ask_layout(&s->net->decoder, &grid, s->net->spec.latents, a,
+                           &s->fold[k * s->items + i]);
+        most = a->used > most ? a->used : most;
+    }
+    a->used = most;
 }
 
 static void decoder_layout(pcv_session *s, pcv_arena *a)
@@ -134,28 +192,39 @@ static void decoder_layout(pcv_session *s, pcv_arena *a)
     else
         pcv_block_layout(&n->decoder, &s->latents.tokens, s->items, asked,
                          decoder_form(s), a, &s->decoded);
+    fold_layout(s, a);
     if (n->answers > 1)
         s->shared = take(a, rows * (size_t)n->shared.out);
     s->out = take(a, rows * (size_t)pcv_net_outputs(n));
     s->dout = s->train ? take(a, rows * (size_t)pcv_net_outputs(n)) : NULL;
 }
 
+static size_t decoder_scratch(const pcv_session *s)
+{
+    const pcv_net *n = s->net;
+    size_t most = pcv_block_scratch(&n->decoder, &s->latents.tokens, s->items,
+                                    s->asked, decoder_form(s), s->train);
+    pcv_segment grid;
+
+    for (int k = 0; k < n->answers; k++)
+        if (asks_grid(s, k, &grid)) {
+            size_t b = pcv_ask_scratch(&n->decoder, &grid, n->spec.latents);
+
+            most = b > most ? b : most;
+        }
+    return most;
+}
+
 static size_t scratch_need(const pcv_session *s)
 {
     const pcv_net *n = s->net;
-    size_t most = 0;
+    size_t most = has_mean(s) ? 0 : decoder_scratch(s);
 
     for (int i = 0; i < n->uses; i++) {
         size_t b = pcv_block_scratch(n->use[i].block,
                                      tokens_of(s, &n->use[i]), s->items,
                                      n->spec.latents,
                                      form_for(s, &n->use[i]), s->train);
-
-        most = b > most ? b : most;
-    }
-    if (!has_mean(s)) {
-        size_t b = pcv_block_scratch(&n->decoder, &s->latents.tokens, s->items,
-                                     s->asked, decoder_form(s), s->train);
 
         most = b > most ? b : most;
     }
@@ -193,7 +262,8 @@ static int plan(pcv_session *s, int items)
     grid_of(s, s->len);
     s->x = pcv_alloc((size_t)n->uses + 1, sizeof *s->x);
     s->record = pcv_alloc((size_t)n->uses, sizeof *s->record);
-    if (!s->x || !s->record)
+    s->fold = pcv_alloc((size_t)n->answers * (size_t)items, sizeof *s->fold);
+    if (!s->x || !s->record || !s->fold)
         goto fail;
     s->uses_form = form_of(s);
     pcv_rows_bind(&s->latents, NULL, NULL, items, n->spec.latents, n->spec.d);
@@ -294,13 +364,32 @@ static void pool(const pcv_session *s, const real *x)
                     (real)1 / (real)n);
 }
 
+/* The latents are folded for one answer until another is asked for. */
+static void ask_grid(pcv_session *s, int which, const pcv_segment *grid,
+                     const int *index, int n)
+{
+    const pcv_block *b = &s->net->decoder;
+    size_t latents = (size_t)s->net->spec.latents;
+    pcv_ask_fold *fold = &s->fold[which * s->items];
+
+    for (size_t i = 0; s->folded != which && i < (size_t)s->items; i++)
+        pcv_ask_prepare(b, grid, s->decoded.read.k + i * latents * (size_t)b->qk,
+                        s->decoded.read.v + i * latents * (size_t)b->v,
+                        &fold[i], &s->scratch);
+    s->folded = which;
+    pcv_block_ask(b, grid, fold, s->items, index, n, s->ask, s->answer,
+                  &s->decoded, &s->scratch);
+}
+
 /* Queries of all items, padded to the common width, and the block's answer. */
-static void ask(pcv_session *s, const pcv_pass *pass, const pcv_reply *a,
+static void ask(pcv_session *s, const pcv_pass *pass, int which,
                 const int *index, int n)
 {
     const pcv_net *net = s->net;
+    const pcv_reply *a = &net->answer[which];
     size_t e = (size_t)net->decoder.d, own = (size_t)a->queries.e;
     real *row = s->ask;
+    pcv_segment grid;
 
     for (int b = 0; b < s->items; b++)
         pcv_queries_rows(&a->queries, &s->batch.tokens, b, index, n,
@@ -309,13 +398,18 @@ static void ask(pcv_session *s, const pcv_pass *pass, const pcv_reply *a,
         memcpy(row + own, a->pad->w, (e - own) * sizeof *row);
     pcv_rows_bind(&s->latents, s->x[net->uses], s->train ? s->dx : NULL,
                   s->items, net->spec.latents, net->spec.d);
-    if (!s->train && !s->prepared)
+    if (!s->train && !s->prepared) {
         pcv_block_prepare(&net->decoder, &s->latents.tokens, &s->decoded,
                           &s->scratch);
+        s->folded = -1;
+    }
     s->prepared = true;
-    pcv_block_forward(&net->decoder, &s->latents.tokens, s->items, n,
-                      decoder_form(s), pass, net->uses, s->ask, s->answer,
-                      &s->decoded, &s->scratch);
+    if (asks_grid(s, which, &grid))
+        ask_grid(s, which, &grid, index, n);
+    else
+        pcv_block_forward(&net->decoder, &s->latents.tokens, s->items, n,
+                          decoder_form(s), pass, net->uses, s->ask, s->answer,
+                          &s->decoded, &s->scratch);
 }
 
 static real *pooled_stats(const pcv_session *s)
@@ -366,7 +460,7 @@ const real *pcv_session_decode(pcv_session *s, const pcv_pass *pass, int which,
     if (has_mean(s))
         mean_answer(s);
     else
-        ask(s, pass, a, index, n);
+        ask(s, pass, which, index, n);
     if (net->answers > 1) {
         pcv_linear_forward(&net->shared, y, s->items * n, s->shared);
         y = s->shared;

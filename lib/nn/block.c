@@ -149,6 +149,12 @@ static void join_extra_key(const pcv_block *b, int rows, const real *q,
         }
 }
 
+/* The queries are those of an earlier pass, folded by it. */
+static bool has_folds(const pcv_block_record *rec)
+{
+    return rec->read.folds && rec->read.folds->ready;
+}
+
 static void attend(const pcv_block *b, const pcv_tokens *t, int items, int n,
                    int form, pcv_block_record *rec, pcv_arena *scratch)
 {
@@ -156,7 +162,8 @@ static void attend(const pcv_block *b, const pcv_tokens *t, int items, int n,
     pcv_reader r = reader(b);
     pcv_core c = self_core(b, items, n);
 
-    pcv_linear_forward(&b->query, rec->a, rows, rec->q);
+    if (!has_folds(rec))
+        pcv_linear_forward(&b->query, rec->a, rows, rec->q);
     if (b->cross) {
         pcv_read_forward(&r, t, n, form, rec->q, rec->z, &rec->read, scratch);
         if (b->bias_k)
@@ -240,18 +247,13 @@ static void project(const pcv_block *b, int rows, pcv_block_record *rec)
         pcv_linear_forward(&b->out2, rec->m, rows, rec->x1);
 }
 
-void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
-                       int n, int form, const pcv_pass *pass, int use,
-                       const real *x, real *y, pcv_block_record *rec,
-                       pcv_arena *scratch)
+/* From x1 without its residual to y. */
+static void finish(const pcv_block *b, int rows, const pcv_pass *pass,
+                   uint64_t layer, const real *x, real *y,
+                   pcv_block_record *rec)
 {
-    int rows = items * n;
     size_t size = (size_t)rows * (size_t)b->d;
-    uint64_t layer = 2 * (uint64_t)use;
 
-    pcv_norm_forward(&b->norm_q, x, rows, rec->a, rec->a_stats);
-    attend(b, t, items, n, form, rec, scratch);
-    project(b, rows, rec);
     pcv_dropout(pass, layer, rec->x1, size);
     if (b->residual)
         add(rec->x1, x, size);
@@ -261,6 +263,34 @@ void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
         mlp(b, rows, pass, layer + 1, y, rec);
     if (b->outer)
         add(y, x, size);
+}
+
+void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
+                       int n, int form, const pcv_pass *pass, int use,
+                       const real *x, real *y, pcv_block_record *rec,
+                       pcv_arena *scratch)
+{
+    int rows = items * n;
+
+    if (!has_folds(rec))
+        pcv_norm_forward(&b->norm_q, x, rows, rec->a, rec->a_stats);
+    attend(b, t, items, n, form, rec, scratch);
+    project(b, rows, rec);
+    finish(b, rows, pass, 2 * (uint64_t)use, x, y, rec);
+}
+
+void pcv_block_ask(const pcv_block *b, const pcv_segment *s,
+                   const pcv_ask_fold *f, int items, const int *index, int n,
+                   const real *x, real *y, pcv_block_record *rec,
+                   pcv_arena *scratch)
+{
+    const pcv_pass pass = {0};
+    size_t item = (size_t)n * (size_t)b->d;
+
+    for (int i = 0; i < items; i++)
+        pcv_ask_forward(b, s, &f[i], index, n, x + (size_t)i * item,
+                        rec->x1 + (size_t)i * item, scratch);
+    finish(b, items * n, &pass, 0, x, y, rec);
 }
 
 /* ---- backward -------------------------------------------------------- */

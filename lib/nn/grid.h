@@ -8,7 +8,9 @@
 
 #include "nn.h"
 
-enum { GROUP = 32, TILE = 1024 };
+/* Backward keeps four numbers of each read and element: half a tile fits the
+ * cache that forward's fills. */
+enum { GROUP = 64, TILE = 2048, TILE_BACK = 1024 };
 
 static inline size_t mul(int a, int b)
 {
@@ -52,6 +54,7 @@ typedef struct {
     int n, reads, groups;       /* per item */
     bool backward;
     const real *raw;            /* B x N x H x C: scaled W_k^T q */
+    const pcv_folds *folds;     /* folded already, the same for all items */
     const real *dz, *z, *lse;   /* backward */
     real *zout, *lseout, *du;
     double *sum[3], *square[3]; /* per segment: its axes' tables, in order */
@@ -63,6 +66,7 @@ typedef struct {
 typedef struct {
     const pcv_segment *s;
     int item, seg, offset;      /* offset of the segment in the item */
+    int most;                   /* elements of a tile */
     int row, rows, from, n;
     size_t at;
 } grid_tile;
@@ -81,9 +85,16 @@ void pcv_fold_open(const grid_job *j, grid_fold *f, const real *rows, int count,
     bool gain);
 
 /* Splits a fold along the channels of one segment: tables of dot products
- * per axis, content, constant. */
-void pcv_fold_segment(const grid_job *j, grid_fold *f, const pcv_segment *s,
-    int count, real *gather);
+ * per axis; content and constant. */
+void pcv_fold_tables(const grid_job *j, grid_fold *f, const pcv_segment *s,
+                     int count, real *gather);
+void pcv_fold_rest(const grid_job *j, grid_fold *f, const pcv_segment *s,
+                   int count);
+
+/* Kept folds of a group, and their tables of segment `seg`, in the place of
+ * f's own memory. */
+void pcv_fold_kept(const grid_job *j, grid_fold *f, int group);
+void pcv_fold_kept_tables(const grid_job *j, grid_fold *f, int seg, int group);
 
 /* Length of the last axis; number of rows of that length. */
 int pcv_segment_inner(const pcv_segment *s);

@@ -86,9 +86,13 @@ static void forward_tile(const grid_job *j, const grid_tile *t, grid_work *w,
 }
 
 static void forward_segment(const grid_job *j, grid_tile *t, grid_work *w,
-                            int count)
+                            int group, int count)
 {
-    pcv_fold_segment(j, &w->u, t->s, count, w->gather);
+    if (j->folds)
+        pcv_fold_kept_tables(j, &w->u, t->seg, group);
+    else
+        pcv_fold_tables(j, &w->u, t->s, count, w->gather);
+    pcv_fold_rest(j, &w->u, t->s, count);
     pcv_segment_open(&w->s, t->s, count);
     while (pcv_tile_next(t)) {
         pcv_tile_stats(j, t, w);
@@ -102,18 +106,19 @@ static void forward_segment(const grid_job *j, grid_tile *t, grid_work *w,
 }
 
 typedef void segment_pass(const grid_job *j, grid_tile *t, grid_work *w,
-                          int count);
+                          int group, int count);
 
 static void over_segments(const grid_job *j, segment_pass *pass, int item,
-                          grid_work *w, int count)
+                          grid_work *w, int group, int count)
 {
     int offset = 0;
 
     for (int i = 0; i < j->t->segments; i++) {
         const pcv_segment *s = &j->t->segment[i];
-        grid_tile t = { .s = s, .item = item, .seg = i, .offset = offset };
+        grid_tile t = { .s = s, .item = item, .seg = i, .offset = offset,
+                        .most = j->backward ? TILE_BACK : TILE };
 
-        pass(j, &t, w, count);
+        pass(j, &t, w, group, count);
         offset += pcv_segment_rows(s) * pcv_segment_inner(s);
     }
 }
@@ -143,9 +148,12 @@ static void forward_group(void *arg, int task)
     int count = group_count(j, group);
     size_t read = mul(item, j->reads) + mul(group, GROUP);
 
-    pcv_fold_open(j, &w->u, j->raw + read * (size_t)c, count, true);
+    if (j->folds)
+        pcv_fold_kept(j, &w->u, group);
+    else
+        pcv_fold_open(j, &w->u, j->raw + read * (size_t)c, count, true);
     pcv_pooled_open(j, &w->s, count);
-    over_segments(j, forward_segment, item, w, count);
+    over_segments(j, forward_segment, item, w, group, count);
     for (int i = 0; i < count; i++) {
         real *z = j->zout + (read + (size_t)i) * (size_t)c;
         double mean = mean_of(w->s.done + mul(i, c), c);
@@ -177,13 +185,63 @@ static void fold_queries(const pcv_reader *r, int items, int n, const real *q,
                   raw + mul(b * n, r->heads * r->norm->n));
 }
 
+/* Folds and tables of a group, to be kept. */
+static void keep_group(void *arg, int group)
+{
+    const grid_job *j = arg;
+    grid_work *w = &j->per_thread[pcv_thread_id()];
+    int count = group_count(j, group);
+
+    pcv_fold_kept(j, &w->u, group);
+    pcv_fold_open(j, &w->u, j->raw + mul(group * GROUP, j->t->c), count, true);
+    for (int i = 0; i < j->t->segments; i++) {
+        pcv_fold_kept_tables(j, &w->u, i, group);
+        pcv_fold_tables(j, &w->u, &j->t->segment[i], count, w->gather);
+    }
+}
+
+/* Folded queries of all items, or what is kept of the first: all have them. */
+static void fold(grid_job *j, const real *q, real *raw, pcv_folds *kept)
+{
+    j->raw = raw;
+    j->folds = kept;
+    if (!kept) {
+        fold_queries(j->r, j->t->items, j->n, q, raw);
+    } else if (!kept->ready) {
+        fold_item(j->r, j->n, q, raw);
+        pcv_parallel(j->groups, keep_group, j);
+        kept->ready = true;
+    }
+}
+
+typedef struct {
+    const pcv_norm *l;
+    const real *z;
+    real *a;
+    size_t rows;
+} affine_job;
+
+enum { AFFINE_ROWS = 64 };
+
+static void affine_rows(void *arg, int i)
+{
+    const affine_job *j = arg;
+    const pcv_norm *l = j->l;
+    size_t at = (size_t)i * AFFINE_ROWS, end = at + AFFINE_ROWS;
+
+    for (; at < end && at < j->rows; at++)
+        for (int k = 0; k < l->n; k++)
+            j->a[at * (size_t)l->n + (size_t)k] =
+                l->g->w[k] * j->z[at * (size_t)l->n + (size_t)k] + l->b->w[k];
+}
+
 /* a = g z + b over rows of C. */
 static void affine(const pcv_norm *l, const real *z, size_t rows, real *a)
 {
-    for (size_t i = 0; i < rows; i++)
-        for (int k = 0; k < l->n; k++)
-            a[i * (size_t)l->n + (size_t)k] =
-                l->g->w[k] * z[i * (size_t)l->n + (size_t)k] + l->b->w[k];
+    affine_job j = { l, z, a, rows };
+
+    pcv_parallel((int)((rows + AFFINE_ROWS - 1) / AFFINE_ROWS), affine_rows,
+                 &j);
 }
 
 static void add_bias(const pcv_linear *l, int rows, real *y)
@@ -214,8 +272,7 @@ void pcv_grid_forward(const pcv_reader *r, const pcv_tokens *t, int n,
 
     pcv_grid_layout(r, t, n, false, scratch, &j, &raw, 1);
     pcv_grid_axes(&j);
-    fold_queries(r, t->items, n, q, raw);
-    j.raw = raw;
+    fold(&j, q, raw, rec->folds);
     j.zout = rec->z;
     j.lseout = rec->lse;
     pcv_parallel(t->items * j.groups, forward_group, &j);
@@ -288,12 +345,16 @@ static void backward_read(const grid_tile *t, const pcv_run *run, grid_work *w,
 
 /* lse and dz.z of the group's reads stand in state.top and state.p. */
 static void backward_segment(const grid_job *j, grid_tile *t, grid_work *w,
-                             int count)
+                             int group, int count)
 {
+    grid_fold *fold[2] = { &w->u, &w->dz };
     pcv_run run;
 
-    pcv_fold_segment(j, &w->u, t->s, count, w->gather);
-    pcv_fold_segment(j, &w->dz, t->s, count, w->gather);
+    (void)group;
+    for (int i = 0; i < 2; i++) {
+        pcv_fold_tables(j, fold[i], t->s, count, w->gather);
+        pcv_fold_rest(j, fold[i], t->s, count);
+    }
     pcv_segment_open(&w->s, t->s, count);
     while (pcv_tile_next(t)) {
         pcv_tile_stats(j, t, w);
@@ -325,7 +386,7 @@ static void backward_group(const grid_job *j, int item, int group)
         w->s.p[i] = (double)k->dot(j->dz + o + mul(i, c), j->z + o + mul(i, c),
                                    c);
     }
-    over_segments(j, backward_segment, item, w, count);
+    over_segments(j, backward_segment, item, w, group, count);
     for (int i = 0; i < count; i++) {
         double mean = mean_of(w->s.done + mul(i, c), c);
 

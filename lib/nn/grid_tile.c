@@ -162,10 +162,8 @@ void pcv_fold_open(const grid_job *j, grid_fold *f, const real *rows, int count,
     }
 }
 
-/* Splits a fold along the channels of one segment: tables of dot products
- * per axis, content, constant. */
-void pcv_fold_segment(const grid_job *j, grid_fold *f, const pcv_segment *s,
-                         int count, real *gather)
+void pcv_fold_tables(const grid_job *j, grid_fold *f, const pcv_segment *s,
+                     int count, real *gather)
 {
     int c = j->t->c;
 
@@ -178,6 +176,13 @@ void pcv_fold_segment(const grid_job *j, grid_fold *f, const pcv_segment *s,
                  s->cols[a], s->table[a], s->cols[a], 0, f->table[a],
                  s->len[a]);
     }
+}
+
+void pcv_fold_rest(const grid_job *j, grid_fold *f, const pcv_segment *s,
+                   int count)
+{
+    int c = j->t->c;
+
     for (int i = 0; i < count; i++) {
         double base = 0;
 
@@ -188,6 +193,47 @@ void pcv_fold_segment(const grid_job *j, grid_fold *f, const pcv_segment *s,
                     (double)f->full[mul(i, c) + (size_t)(s->k_at + k)];
         f->base[i] = (real)base;
     }
+}
+
+/* ---- kept folds ------------------------------------------------------ */
+
+/* Above this they are made in every pass. */
+static const double most_kept = 64e6;
+
+bool pcv_folds_layout(const pcv_reader *r, const pcv_tokens *t, int n,
+                      pcv_arena *a, pcv_folds *f)
+{
+    size_t reads = mul(n, r->heads), lengths = 0;
+
+    for (int i = 0; i < t->segments; i++)
+        for (int k = 0; k < t->segment[i].axes; k++)
+            lengths += (size_t)t->segment[i].len[k];
+    *f = (pcv_folds){0};
+    if ((double)reads * (double)(lengths + (size_t)t->c) * sizeof(real) >
+        most_kept)
+        return false;
+    f->full = pcv_arena_take(a, reads * (size_t)t->c, sizeof(real));
+    f->table = pcv_arena_take(a, reads * lengths, sizeof(real));
+    return true;
+}
+
+void pcv_fold_kept(const grid_job *j, grid_fold *f, int group)
+{
+    f->full = j->folds->full + mul(group * GROUP, j->t->c);
+}
+
+void pcv_fold_kept_tables(const grid_job *j, grid_fold *f, int seg, int group)
+{
+    real *at = j->folds->table;
+
+    for (int i = 0; i <= seg; i++)
+        for (int a = 0; a < j->t->segment[i].axes; a++) {
+            int len = j->t->segment[i].len[a];
+
+            if (i == seg)
+                f->table[a] = at + mul(group * GROUP, len);
+            at += mul(j->reads, len);
+        }
 }
 
 /* ---- tiles ----------------------------------------------------------- */
@@ -226,10 +272,10 @@ bool pcv_tile_next(grid_tile *t)
     }
     if (t->row >= rows)
         return false;
-    t->rows = len >= TILE ? 1 : TILE / len;
+    t->rows = len >= t->most ? 1 : t->most / len;
     if (t->rows > rows - t->row)
         t->rows = rows - t->row;
-    t->n = len - t->from < TILE ? len - t->from : TILE;
+    t->n = len - t->from < t->most ? len - t->from : t->most;
     t->at = mul(t->row, len) + (size_t)t->from;
     return true;
 }

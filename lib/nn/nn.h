@@ -226,8 +226,18 @@ enum pcv_form {
                                    pcv_block_prepare and read many times */
 };
 
+/* Queries folded for a grid, kept where every pass asks the same ones: the
+ * first cross-attend at inference, whose queries are the learned latents. */
+typedef struct {
+    real *full;                 /* N*H x C */
+    real *table;                /* of each axis of each segment: N*H x len */
+    bool ready;                 /* set by the first forward */
+} pcv_folds;
+
 /* What forward leaves for backward; taken from an arena by the layout. */
 typedef struct {
+    pcv_folds *folds;           /* grid: the caller's, set after the layout;
+                                   NULL: folded anew in every pass */
     real *lse;                  /* B x N x H: log-sum-exp of the scores */
     real *z;                    /* grid, folded: B x N x H x C pooled inputs */
     real *k, *v;                /* kept: B x M x qk, B x M x v */
@@ -309,6 +319,9 @@ void pcv_grid_backward(const pcv_reader *r, const pcv_tokens *t, int n,
                        pcv_arena *scratch);
 size_t pcv_grid_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
                         bool backward);
+/* Room for kept folds; false, and none, where they would be too large. */
+bool pcv_folds_layout(const pcv_reader *r, const pcv_tokens *t, int n,
+                      pcv_arena *a, pcv_folds *f);
 
 /* ---- block.c: the attend block --------------------------------------- */
 
@@ -371,5 +384,36 @@ void pcv_block_backward(const pcv_block *b, const pcv_tokens *t, int items,
                         int n, int form, const pcv_pass *pass, int use,
                         const real *x, real *dy, const pcv_block_record *rec,
                         real *dx, pcv_arena *scratch);
+
+/* ---- grid_ask.c: queries on a grid read the latents; inference ------- */
+
+/* Latents folded for the queries of one grid: N of them times H reads. */
+typedef struct {
+    int n, reads;
+    real *content;              /* reads x c */
+    real *table[3];             /* len[a] x reads */
+    real *bias;                 /* reads */
+    real *value;                /* reads x E, through the output projection */
+} pcv_ask_fold;
+
+/* Does this form serve queries of that grid (s->content is not looked at), and
+ * is it the cheaper one? */
+bool pcv_ask_serves(const pcv_block *b, const pcv_segment *s, int n);
+void pcv_ask_layout(const pcv_block *b, const pcv_segment *s, int n,
+                    pcv_arena *a, pcv_ask_fold *f);
+size_t pcv_ask_scratch(const pcv_block *b, const pcv_segment *s, int n);
+/* From the keys (N x qk) and values (N x v) of one item's latents. */
+void pcv_ask_prepare(const pcv_block *b, const pcv_segment *s, const real *k,
+                     const real *v, pcv_ask_fold *f, pcv_arena *scratch);
+/* y (n x E) = what the queries of elements index[0..n) (NULL: 0..n-1) read,
+ * projected; their rows are x (n x E). */
+void pcv_ask_forward(const pcv_block *b, const pcv_segment *s,
+                     const pcv_ask_fold *f, const int *index, int n,
+                     const real *x, real *y, pcv_arena *scratch);
+/* The block around it. */
+void pcv_block_ask(const pcv_block *b, const pcv_segment *s,
+                   const pcv_ask_fold *f /* of each item */, int items,
+                   const int *index, int n, const real *x, real *y,
+                   pcv_block_record *rec, pcv_arena *scratch);
 
 #endif

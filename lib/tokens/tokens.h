@@ -181,8 +181,9 @@ typedef struct {
     int kind;                   /* enum pcv_ask */
     int n, e;                   /* O queries of E channels */
     pcv_param *table;           /* learned: O x E */
-    int axes, len[3], bands;    /* grid */
-    real *axis[3];              /* its tables: len x (2 bands + 1) */
+    pcv_segment grid;           /* grid: its axes; no content */
+    real *axis[3];              /* its tables, owned: len x (2 bands + 1), .. */
+    int *channel[3];            /* .. and where their columns stand */
 } pcv_queries;
 
 typedef struct {
@@ -197,6 +198,10 @@ typedef struct {
 
 int pcv_queries_init(pcv_queries *q, pcv_params *p, const pcv_queries_spec *s);
 void pcv_queries_free(pcv_queries *q);
+/* The grid that the queries stand on: of their own, or the input's; NULL when
+ * they have no structure.  Its constant channels are the caller's business. */
+const pcv_segment *pcv_queries_grid(const pcv_queries *q,
+                                    const pcv_tokens *input);
 /* Rows index[0..n) (NULL: 0..n-1) into out (n rows of E, row stride ld);
  * input and item: where the rows of an input are. */
 void pcv_queries_rows(const pcv_queries *q, const pcv_tokens *input, int item,
