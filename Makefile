@@ -53,7 +53,7 @@ LIB      = $(B)/libpcv.a
 
 all: $(PROGRAMS) $(MODEL)  ## build the library and the five programs
 lib: $(LIB)              ## build libpcv.a alone
-tests: all $(TESTS) $(B)/tests/tensors  ## build the unit tests
+tests: all $(TESTS) $(TEST_BIN:%.c=$(B)/%)  ## build the unit tests
 
 check: tests             ## run all tests (VARIANT=asan for the sanitizers)
 	tests/run.sh $(B)

@@ -85,18 +85,18 @@ static void write_record(metadata *d, const char *name, const pcv_values *v,
 /* "28x28x1": height, width, channels of a picture. */
 static void add_input(metadata *d, const encode_run *r, const pcv_entry *e)
 {
-    pcv_values *v = pcv_entry_values(e);
-    bool picture = v && v->rank == 3 && strcmp(r->modality, "image") == 0;
+    size_t dim[8];
+    int rank = pcv_entry_shape(e, dim);
+    bool picture = rank == 3 && strcmp(r->modality, "image") == 0;
     pcv_bytes b = {0};
 
-    for (int i = 0; v && i < v->rank; i++)
+    for (int i = 0; i < rank; i++)
         pcv_bytes_printf(&b, "%s%zu", i ? "x" : "",
-                         v->dim[picture ? (i + 1) % 3 : i]);
+                         dim[picture ? (i + 1) % 3 : i]);
     if (b.len && !b.failed)
         add_text(d, "pcv.input", b.data);
-    d->text.failed |= !v || b.failed;
+    d->text.failed |= rank < 0 || b.failed;
     pcv_bytes_free(&b);
-    pcv_values_free(v);
 }
 
 /* ---- arrays ---------------------------------------------------------- */

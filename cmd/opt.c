@@ -320,6 +320,13 @@ static int default_threads(void)
     return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n;
 }
 
+const char *opt_temporary(void)
+{
+    const char *directory = getenv("TMPDIR");
+
+    return directory && *directory ? directory : "/tmp";
+}
+
 static void settle(opt *o, const opt_program *p, char **operand)
 {
     o->operand = operand;
@@ -335,6 +342,7 @@ static void settle(opt *o, const opt_program *p, char **operand)
         o->in.list = "-";
     o->in.path = (const char *const *)operand;
     o->in.paths = o->operands;
+    o->in.temporary = opt_temporary();
 }
 
 /* OpenBLAS reads its kernel's name when it is loaded: when it has taken this

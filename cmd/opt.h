@@ -107,6 +107,9 @@ void opt_parse(opt *o, const opt_program *program, int argc, char **argv);
  * is a terminal.  For programs with OPT_INPUTS. */
 void opt_need_inputs(opt *o);
 
+/* The directory of temporary files: TMPDIR, or /tmp. */
+const char *opt_temporary(void);
+
 bool opt_is_directory(const char *path);
 
 /* Which of n endings a name has, as a choice of --format; -1: none. */

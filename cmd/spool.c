@@ -17,14 +17,11 @@ static int failed(void)
 /* tmpfile(), but it takes no notice of TMPDIR. */
 int spool_open(spool *s)
 {
-    const char *directory = getenv("TMPDIR");
     pcv_bytes path = {0};
     int fd;
 
     *s = (spool){0};
-    if (!directory || !*directory)
-        directory = "/tmp";
-    pcv_bytes_printf(&path, "%s/pcv-XXXXXX", directory);
+    pcv_bytes_printf(&path, "%s/pcv-XXXXXX", opt_temporary());
     if (path.failed)
         opt_fatal_memory();
     fd = mkostemp(path.data, 0);

@@ -269,12 +269,24 @@ void pcv_worker_free(pcv_worker *w)
     pcv_free(w);
 }
 
+/* What was read goes: nothing is left to ask. */
+static void forget(pcv_worker *w)
+{
+    w->last = NULL;
+    w->tiles = NULL;
+}
+
+/* Did a sound that is in a file reach us in whole? */
+static int check_read(const pcv_entry *e)
+{
+    return e->x[0].dtype == PCV_STORED ? pcv_store_check(e->x[0].data) : 0;
+}
+
 static int bind(pcv_worker *w, const pcv_entry *e)
 {
     const pcv_array *x[PCV_MOST_PARTS];
 
-    w->last = NULL;
-    w->tiles = NULL;
+    forget(w);
     if (!e->loaded)
         return pcv_fail(EX_USAGE, "%s: not loaded", e->name);
     for (int i = 0; i < PCV_MOST_PARTS; i++)
@@ -294,6 +306,8 @@ int pcv_worker_read(pcv_worker *w, const pcv_entry *e)
     if (bind(w, e) < 0)
         return -1;
     pcv_session_encode(&w->s, &pass);
+    if (check_read(e) < 0)
+        return -1;
     w->last = &w->s;
     return 0;
 }
@@ -321,10 +335,12 @@ pcv_values *pcv_encode_crossed(pcv_worker *w, const pcv_entry *e)
     const pcv_pass pass = {0};
     size_t dim[2] = { pcv_model_latents(w->m),
                       pcv_model_latent_channels(w->m) };
+    const real *x;
 
     if (bind(w, e) < 0)
         return NULL;
-    return pcv_values_of(2, dim, pcv_session_cross(&w->s, &pass));
+    x = pcv_session_cross(&w->s, &pass);
+    return check_read(e) < 0 ? NULL : pcv_values_of(2, dim, x);
 }
 
 pcv_values *pcv_encode_input(pcv_worker *w, const pcv_entry *e)
@@ -358,8 +374,7 @@ int pcv_worker_resume(pcv_worker *w, const pcv_values *latents)
     real *x;
     int r;
 
-    w->last = NULL;
-    w->tiles = NULL;
+    forget(w);
     if (latents->count != size || latents->rank < 2 ||
         latents->dim[latents->rank - 1] != (size_t)s->d)
         return pcv_fail(EX_DATAERR, "latents of %zu values, the model has %d x "
@@ -504,6 +519,7 @@ pcv_values *pcv_answer_array(pcv_worker *w, const pcv_values *x)
         return NULL;
     if (pcv_prepare(prep, &media, e.name, &e.x[0]) == 0)
         v = pcv_answer(w, &e);
+    forget(w);
     if (media.array.data != x->data)
         pcv_free(media.array.data);
     pcv_array_free(&e.x[0]);
@@ -530,6 +546,7 @@ pcv_values *pcv_classify_file(pcv_worker *w, const char *path)
         pcv_values_free(v);
         v = NULL;
     }
+    forget(w);
     pcv_entry_free(e);
     pcv_stream_close(s);
     return v;

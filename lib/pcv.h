@@ -148,6 +148,7 @@ typedef struct {
     bool no_exif;
     size_t max_pixels, max_bytes;
     double max_seconds;
+    const char *temporary;      /* directory of temporary files; NULL: /tmp */
 } pcv_inputs;
 
 typedef struct pcv_stream pcv_stream;   /* of items */
@@ -174,6 +175,8 @@ int pcv_entry_load(pcv_stream *s, pcv_entry *e);
  * numbers [n]), after pcv_entry_load; of several modalities the first that the
  * entry has. */
 pcv_values *pcv_entry_values(const pcv_entry *e);
+/* Its shape alone, into dim: the rank, or -1. */
+int pcv_entry_shape(const pcv_entry *e, size_t dim[8]);
 
 /* ---- workers: inputs -> latents, outputs ----------------------------- */
 

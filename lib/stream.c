@@ -43,6 +43,12 @@ static int rank_of(int modality)
     }
 }
 
+/* A model of sounds of any length never has a long one in memory. */
+static bool takes_any_length(const pcv_spec *s)
+{
+    return s->prep.modality == PCV_SOUND && s->prep.samples == 0;
+}
+
 static int reading(const pcv_model *m, const pcv_inputs *in, pcv_reading *r)
 {
     pcv_reading_default(r);
@@ -53,6 +59,8 @@ static int reading(const pcv_model *m, const pcv_inputs *in, pcv_reading *r)
     r->raw = in->raw;
     r->pcm = in->pcm;
     r->exif = !in->no_exif;
+    if (takes_any_length(&m->net.spec))
+        r->store = in->temporary ? in->temporary : "/tmp";
     if (in->max_pixels)
         r->max_pixels = in->max_pixels;
     if (in->max_bytes)
@@ -299,17 +307,32 @@ int pcv_entry_load(pcv_stream *s, pcv_entry *e)
     return 0;
 }
 
+static const pcv_array *first_input(const pcv_entry *e)
+{
+    for (int i = 0; i < PCV_MOST_PARTS; i++)
+        if (e->x[i].data)
+            return &e->x[i];
+    pcv_fail(EX_DATAERR, "%s: nothing in it is an input", e->name);
+    return NULL;
+}
+
+int pcv_entry_shape(const pcv_entry *e, size_t dim[8])
+{
+    const pcv_array *x = first_input(e);
+
+    if (x)
+        memcpy(dim, x->dim, (size_t)x->rank * sizeof *dim);
+    return x ? x->rank : -1;
+}
+
 pcv_values *pcv_entry_values(const pcv_entry *e)
 {
-    const pcv_array *x = &e->x[0];
-    pcv_values *v;
+    const pcv_array *x = first_input(e);
+    pcv_values *v = x ? pcv_values_new(x->rank, x->dim) : NULL;
 
-    while (!x->data && x < &e->x[PCV_MOST_PARTS - 1])
-        x++;
-    v = x->data ? pcv_values_new(x->rank, x->dim) : NULL;
-    if (!x->data)
-        pcv_fail(EX_DATAERR, "%s: nothing in it is an input", e->name);
-    if (v)
+    if (v && x->dtype == PCV_STORED)
+        pcv_store_floats(x->data, 0, v->count, v->data);
+    else if (v)
         pcv_dtype_to_float(x->dtype, x->data, v->count, v->data);
     return v;
 }

@@ -1,13 +1,15 @@
-/* attend_test.c - three ways to read a source are one function: plain, tiled
- * and structured attention agree in values and in every gradient, on random
- * shapes; all agree with a naive implementation in double that shares no code
- * with them; and neither threads nor neighbours in a batch change a bit. */
+/* attend_test.c - four ways to read a source are one function: plain, tiled,
+ * folded and structured attention agree in values and in every gradient, on
+ * random shapes; all agree with a naive implementation in double that shares
+ * no code with them; and neither threads nor neighbours in a batch change a
+ * bit. */
 #include "help.h"
 
 #include <math.h>
 #include <string.h>
 
-static const char *const form_name[] = { "auto", "plain", "tiled", "grid" };
+static const char *const form_name[] = { "auto", "plain", "tiled", "folded",
+                                         "grid" };
 
 typedef struct {
     help_source source;
@@ -277,7 +279,7 @@ static const help_shape edges[] = {
         { 3, { 2, 3, 65 }, { 1, 2, 3 }, 1, false } } },
 };
 
-/* ---- the three forms agree ------------------------------------------- */
+/* ---- the forms agree ------------------------------------------------- */
 
 static double worst_y, worst_dq, worst_g, worst_dx;
 
@@ -340,6 +342,7 @@ static void agree(problem *p, int which)
     help_below(help_error(plain.y, truth, p->ny, 0), HELP_TOL(1e-5, 1e-12),
                "plain against naive", which);
     compare(p, &plain, PCV_FORM_TILED, which);
+    compare(p, &plain, PCV_FORM_FOLDED, which);
     compare(p, &plain, PCV_FORM_GRID, which);
     pcv_free(truth);
     result_free(&plain);
@@ -371,6 +374,35 @@ static void test_random(void **state)
     }
     print_message("largest errors: y %.2g dq %.2g parameters %.2g content "
                   "%.2g\n", worst_y, worst_dq, worst_g, worst_dx);
+}
+
+/* The record holds the log-sum-exp of the scores with all that they have, also
+ * where the softmax does not see it (a block with an extra key does).  The
+ * structured form keeps its own. */
+static void test_lse(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        problem p;
+        pcv_read_record want, have;
+        pcv_arena plain, kept;
+        real *y;
+
+        random_problem(&p, 500 + (uint64_t)i);
+        y = pcv_alloc(p.ny, sizeof *y);
+        plain = record(&p, PCV_FORM_PLAIN, &want);
+        forward(&p, PCV_FORM_PLAIN, y, &want);
+        for (int form = PCV_FORM_TILED; form <= PCV_FORM_FOLDED; form++) {
+            kept = record(&p, form, &have);
+            forward(&p, form, y, &have);
+            help_below(help_error(have.lse, want.lse, p.nl, 0),
+                       HELP_TOL(1e-5, 1e-12), form_name[form], i);
+            pcv_arena_close(&kept);
+        }
+        pcv_arena_close(&plain);
+        pcv_free(y);
+        problem_close(&p);
+    }
 }
 
 /* ---- nothing depends on threads, batches or the sizes announced ------ */
@@ -530,6 +562,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_edges),
         cmocka_unit_test(test_random),
+        cmocka_unit_test(test_lse),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_alone),
         cmocka_unit_test(test_far),

@@ -905,6 +905,57 @@ static void test_integers(void **state)
                 0x1p60f + 0x1p37f);
 }
 
+static void test_store(void **state)
+{
+    const float in[] = { 1, -2, 3 };
+    pcv_store *s = pcv_store_open("/tmp"), *twice;
+    float out[4];
+    char bytes[20];
+
+    (void)state;
+    assert_non_null(s);
+    assert_int_equal(pcv_store_add(s, in, sizeof in[0]), 0);
+    assert_int_equal(pcv_store_add(s, in + 1, 2 * sizeof in[0]), 0);
+    assert_int_equal(pcv_store_bytes(s), sizeof in);
+    assert_int_equal(pcv_store_get(s, 4, sizeof bytes, bytes), 8);
+    assert_memory_equal(bytes, in + 1, 8);
+    twice = pcv_store_share(s, 2);
+    pcv_store_close(s);
+    pcv_store_floats(twice, 1, 4, out);
+    assert_true(out[0] == -4 && out[1] == 6 && out[2] == 0 && out[3] == 0);
+    pcv_store_floats(twice, 100, 1, out);
+    assert_true(out[0] == 0);
+    assert_int_equal(pcv_store_check(twice), 0);
+    pcv_store_close(twice);
+    pcv_store_close(NULL);
+    assert_null(pcv_store_file("/tmp", "/tmp"));
+    assert_null(pcv_store_file("/nowhere/x", "/tmp"));
+    assert_null(pcv_store_open("/nowhere"));
+    assert_failed(EX_CANTCREAT, "/nowhere: temporary file: No such file");
+}
+
+/* A file that shrank: NaN, and said so. */
+static void test_store_short(void **state)
+{
+    char path[] = "/tmp/pcv-store-XXXXXX";
+    int fd = mkstemp(path);
+    pcv_store *s;
+    float out[2] = { 0 };
+
+    (void)state;
+    assert_int_equal(ftruncate(fd, 8), 0);
+    s = pcv_store_file(path, "/tmp");
+    assert_non_null(s);
+    assert_int_equal(ftruncate(fd, 4), 0);
+    close(fd);
+    unlink(path);
+    pcv_store_floats(s, 0, 2, out);
+    assert_true(out[0] == 0 && isnan(out[1]));
+    assert_int_equal(pcv_store_check(s), -1);
+    assert_failed(EX_IOERR, "temporary file: cannot be read");
+    pcv_store_close(s);
+}
+
 static void test_dtypes(void **state)
 {
     pcv_array a = {.dtype = PCV_F32, .rank = 3, .dim = {2, 3, 4}};
@@ -965,6 +1016,8 @@ int main(void)
         TEST(test_half),
         TEST(test_integers),
         TEST(test_dtypes),
+        TEST(test_store),
+        TEST(test_store_short),
     };
 
     return cmocka_run_group_tests_name("base", tests, make_dir, remove_dir);

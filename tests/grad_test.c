@@ -377,7 +377,8 @@ static void run_read(const char *name, int which, const pcv_tokens *t, int n,
                      int heads, int form, pcv_params *source, real *x,
                      real *dx, size_t count)
 {
-    static const char *const forms[] = { "auto", "plain", "tiled", "grid" };
+    static const char *const forms[] = { "auto", "plain", "tiled", "folded",
+                                         "grid" };
     reading r = { .tokens = t, .n = n, .form = form };
     int d = 3, dv = 2;
     size_t nq = (size_t)(t->items * n * heads * d);
@@ -472,7 +473,7 @@ static void run_stem(const char *name, int which, const pcv_stem_spec *spec,
     assert_int_equal(pcv_stem_init(&s, &p, spec), 0);
     help_params(&p, 80);
     assert_int_equal(pcv_batch_bind(&b, &s, in, items), 0);
-    for (int form = PCV_FORM_PLAIN; form <= PCV_FORM_TILED; form++)
+    for (int form = PCV_FORM_PLAIN; form <= PCV_FORM_FOLDED; form++)
         run_read(name, which, &b.tokens, 4, 2, form, &p, NULL, NULL, 0);
     pcv_batch_free(&b);
     pcv_params_free(&p);
@@ -600,7 +601,7 @@ static void test_block_cross(void **state)
 {
     (void)state;
     for (int i = 0; i < 8; i++) {
-        int form = i & 2 ? PCV_FORM_PLAIN : PCV_FORM_TILED;
+        int form = PCV_FORM_PLAIN + i % 3;
         pcv_block_shape s = { .d = 6, .kv = 7, .qk = 4, .v = 8, .heads = 2,
                               .widening = 1 + (i & 1), .residual = i & 4 };
         real *rows = help_normal(93, 2 * 9 * 7, 1);

@@ -211,16 +211,23 @@ static void test_form(void **state)
     (void)state;
     help_reader_open(&r, 50, 1, 32, 32, 1);
     assert_int_equal(pcv_read_form(&r.reader, &t, 8, PCV_FORM_AUTO),
+                     PCV_FORM_FOLDED);
+    assert_int_equal(pcv_read_form(&r.reader, &t, 200, PCV_FORM_AUTO),
                      PCV_FORM_PLAIN);
     assert_int_equal(pcv_read_form(&r.reader, &t, 8, PCV_FORM_GRID),
                      PCV_FORM_TILED);
     t.n = 10000000;
     assert_int_equal(pcv_read_form(&r.reader, &t, 8, PCV_FORM_AUTO),
+                     PCV_FORM_FOLDED);
+    assert_int_equal(pcv_read_form(&r.reader, &t, 200, PCV_FORM_AUTO),
                      PCV_FORM_TILED);
     t.segment = &s;
     t.segments = 1;
     for (int form = PCV_FORM_PLAIN; form <= PCV_FORM_GRID; form++)
         assert_int_equal(pcv_read_form(&r.reader, &t, 8, form), form);
+    assert_int_equal(pcv_read_form(&r.reader, &t, 8, PCV_FORM_AUTO),
+                     PCV_FORM_FOLDED);
+    t.n = 1000;
     assert_int_equal(pcv_read_form(&r.reader, &t, 8, PCV_FORM_AUTO),
                      PCV_FORM_GRID);
     pcv_params_free(&r.params);

@@ -245,7 +245,7 @@ static void check_threads(const model_case *c)
 {
     static const int threads[] = { 2, 4, 3, 1 };
 
-    for (int form = PCV_FORM_AUTO; form <= PCV_FORM_TILED; form++) {
+    for (int form = PCV_FORM_AUTO; form <= PCV_FORM_FOLDED; form++) {
         model m;
         result r;
 

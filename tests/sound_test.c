@@ -7,7 +7,9 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../lib/data/data.h"
 #include "scratch.h"
@@ -475,12 +477,87 @@ static void every_allocation_may_fail(void **state)
     pcv_media_free(&m);
 }
 
+/* ---- sound that is in no memory -------------------------------------- */
+
+enum { LONG = 1100000 };
+
+/* The same file decoded into memory and into a store. */
+static void decode_both(const char *path, const pcv_reading *how,
+                        pcv_media *held, pcv_media *stored)
+{
+    pcv_reading there = *how;
+
+    there.store = "/tmp";
+    assert_int_equal(pcv_decode_file(path, how, held), 0);
+    if (pcv_decode_file(path, &there, stored) < 0)
+        fail_msg("%s", pcv_error());
+    assert_int_equal(held->array.dtype, PCV_F32);
+    assert_int_equal(stored->array.dtype, PCV_STORED);
+    assert_int_equal(stored->rate, held->rate);
+}
+
+static void assert_same_array(const pcv_array *stored, const pcv_array *held)
+{
+    size_t n = held->dim[0];
+    float *v = pcv_alloc(n + 3, sizeof *v);
+
+    assert_int_equal(stored->rank, 1);
+    assert_int_equal(stored->dim[0], n);
+    pcv_store_floats(stored->data, 0, n + 3, v);
+    assert_memory_equal(v, held->data, n * sizeof *v);
+    assert_true(v[n] == 0 && v[n + 2] == 0);
+    pcv_store_floats(stored->data, n - 5, 5, v);
+    assert_memory_equal(v, (float *)held->data + n - 5, 5 * sizeof *v);
+    assert_int_equal(pcv_store_check(stored->data), 0);
+    pcv_free(v);
+}
+
+/* Samples, other rates and levels: to the last bit those in memory. */
+static void long_sounds_are_stored(void **state)
+{
+    static const struct { int rate; double level; } prep[] = {
+        { 8000, 0 }, { 4000, 0 }, { 4000, 0.1 }, { 11025, 0 },
+    };
+    const pcv_reading how = sound();
+    float *v = pcv_alloc(LONG, sizeof *v);
+    char path[] = "/tmp/pcv-sound-XXXXXX";
+    pcv_buf b = {0};
+    pcv_media held, stored;
+
+    (void)state;
+    for (int i = 0; i < LONG; i++)
+        v[i] = (float)(0.5 * sin(0.01 * i) +
+                       0.2 * (pcv_uniform(1, 2, (uint64_t)i) - 0.5));
+    assert_int_equal(pcv_wav_write(&b, v, LONG, 8000), 0);
+    close(mkstemp(path));
+    assert_int_equal(pcv_save_file(path, b.data, b.len), 0);
+    decode_both(path, &how, &held, &stored);
+    unlink(path);
+    assert_same_array(&stored.array, &held.array);
+    for (size_t i = 0; i < PCV_LEN(prep); i++) {
+        const pcv_prep p = { .modality = PCV_SOUND, .rate = prep[i].rate,
+                             .level = prep[i].level };
+        pcv_array x, y;
+
+        assert_int_equal(pcv_prepare(&p, &held, "x", &x), 0);
+        assert_int_equal(pcv_prepare(&p, &stored, "x", &y), 0);
+        assert_same_array(&y, &x);
+        pcv_array_free(&x);
+        pcv_array_free(&y);
+    }
+    pcv_media_free(&held);
+    pcv_media_free(&stored);
+    pcv_buf_free(&b);
+    pcv_free(v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(channels_are_averaged),
         TEST(claimed_length_is_not_believed),
         TEST(samples_must_be_numbers),
+        TEST(long_sounds_are_stored),
         TEST(sizes_are_limited),
         TEST(aiff_and_au),
         TEST(flac_is_exact_and_whole),

@@ -281,6 +281,26 @@ static void test_grid_image(void **state)
     }
 }
 
+/* One picture is read where it is; several, and in double, are copied. */
+static void test_grid_in_place(void **state)
+{
+    const pcv_stem_spec spec = { .modality = PCV_IMAGE, .channels = 3,
+                                 .position = PCV_POS_FOURIER, .bands = 2 };
+    bool in_place = sizeof(real) == sizeof(float);
+    bound b;
+
+    (void)state;
+    stem_open(&b, &spec);
+    for (int item = 0; item < ITEMS; item++)
+        b.x[item] = floats((uint64_t)item, 3, 3, 4, 5);
+    assert_int_equal(bind(&b, 1), 0);
+    assert_true((b.batch.copy == NULL) == in_place);
+    check_rows(&b, image_row, "in place");
+    assert_int_equal(bind(&b, 2), 0);
+    check_rows(&b, image_row, "copied");
+    stem_close(&b);
+}
+
 /* The worked example: a grid of 2 x 3, two bands, resolutions 2 and 3. */
 static void test_fourier_2d(void **state)
 {
@@ -318,6 +338,64 @@ static void sound_row(const bound *b, int item, int j, double *out)
         *out++ = at < a->dim[0] ? (double)in[at] : 0;
     }
     features(s, 1, &x, &m, out);
+}
+
+/* More elements than have a table: features are made tile by tile, the same
+ * for every tile, and there is no structure. */
+static void test_grid_long(void **state)
+{
+    const pcv_stem_spec spec = { .modality = PCV_SOUND, .patch = 1, .bands = 3,
+                                 .position = PCV_POS_FOURIER,
+                                 .max_res = { 50 } };
+    bound b;
+
+    (void)state;
+    stem_open(&b, &spec);
+    b.x[0] = floats(1, 1, 17000, 1, 1);
+    assert_int_equal(bind(&b, 1), 0);
+    assert_int_equal(b.batch.tokens.segments, 0);
+    assert_null(b.batch.axis[0]);
+    check_rows(&b, sound_row, "long");
+    stem_close(&b);
+}
+
+/* The line against the table: other codes, other orders of the columns, more
+ * bands than are turned at once, sound of an hour. */
+static void test_line(void **state)
+{
+    static const struct { int kind, bands, n; double max_res; } line[] = {
+        { PCV_POS_FOURIER, 64, 57600000, 16000 }, { PCV_POS_NERF, 9, 1000, 0 },
+        { PCV_POS_FOURIER, 150, 20000, 20000 }, { PCV_POS_FOURIER, 1, 1, 1 },
+    };
+    enum { ROWS = 130, MOST = 301 };
+
+    (void)state;
+    for (size_t i = 0; i < PCV_LEN(line); i++) {
+        int n = line[i].n, bands = line[i].bands, cols = 2 * bands + 1;
+        int rows = n < ROWS ? n : ROWS, at = (n - rows) / 3 * 2;
+        real *have = pcv_alloc(ROWS * MOST, sizeof *have);
+        real *want = pcv_alloc(ROWS * MOST, sizeof *want);
+        double *turn = pcv_alloc(PCV_LINE * 150 * 2, sizeof *turn);
+        double x[ROWS];
+        pcv_line l = { line[i].kind, bands, n, line[i].max_res, turn };
+
+        for (int j = 0; j < rows; j++)
+            x[j] = pcv_grid_position(at + j, n);
+        pcv_fourier_axis(l.kind, bands, l.max_res, x, rows, want);
+        pcv_line_turns(&l, turn);
+        for (int j = 0; j < rows; j += 7)
+            pcv_line_rows(&l, at + j, rows - j < 7 ? rows - j : 7,
+                          have + j * cols, have + j * cols + 1,
+                          have + j * cols + 1 + bands, cols);
+        for (int k = 0; k < rows * cols; k++)
+            if (fabs((double)have[k] - (double)want[k]) >
+                HELP_TOL(1.2e-7, 1e-10))
+                fail_msg("line %zu, value %d: %.9g, want %.9g", i, k,
+                         (double)have[k], (double)want[k]);
+        pcv_free(have);
+        pcv_free(want);
+        pcv_free(turn);
+    }
 }
 
 /* Patches of samples; the last one is padded with zeros. */
@@ -779,11 +857,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_grid_position),
         TEST(test_fourier_1d),
+        TEST(test_grid_in_place),
         TEST(test_fourier_2d),
         TEST(test_bands),
         TEST(test_high_frequency),
         TEST(test_channels),
         TEST(test_grid_image),
+        TEST(test_grid_long),
+        TEST(test_line),
         TEST(test_grid_sound),
         TEST(test_grid_plain),
         TEST(test_grid_segment),

@@ -127,6 +127,30 @@ int pcv_saver_commit(pcv_saver *s);     /* frees s also on failure */
 void pcv_saver_abort(pcv_saver *s);     /* removes the temporary; NULL ok */
 int pcv_save_file(const char *path, const void *data, size_t n); /* all of it */
 
+/* ---- store.c: values in a file instead of memory --------------------- */
+
+/* Bytes that are added at the end and read anywhere, from any thread; floats
+ * can be scaled as they are read. */
+typedef struct pcv_store pcv_store;
+/* A new one, a file without a name in a directory, whose name is kept, not
+ * copied; NULL and a message. */
+pcv_store *pcv_store_open(const char *directory);
+pcv_store *pcv_store_beside(const pcv_store *s);    /* in the same one */
+/* An existing file, only to be read; quietly NULL where that is not a regular
+ * one that can be opened.  directory: for stores beside it. */
+pcv_store *pcv_store_file(const char *path, const char *directory);
+/* The same values times scale; the file goes with the last of them. */
+pcv_store *pcv_store_share(const pcv_store *s, double scale);
+void pcv_store_close(pcv_store *s);                 /* NULL ok */
+size_t pcv_store_bytes(const pcv_store *s);
+int pcv_store_add(pcv_store *s, const void *data, size_t n);    /* 0 or -1 */
+/* How many of n bytes from `at` on could be read. */
+size_t pcv_store_get(const pcv_store *s, size_t at, size_t n, void *out);
+/* Floats at .. at+n: zeros behind the end, NaN where the file cannot be read,
+ * which check tells later: 0, or -1 and a message. */
+void pcv_store_floats(pcv_store *s, size_t at, size_t n, float *out);
+int pcv_store_check(const pcv_store *s);
+
 /* ---- pool.c: threads ------------------------------------------------- */
 
 /* Sets how many threads pcv_parallel uses (at least 1).  Call while nothing
@@ -151,7 +175,8 @@ typedef enum {
     PCV_F64, PCV_F32, PCV_F16, PCV_BF16,
     PCV_I64, PCV_I32, PCV_I16, PCV_I8,
     PCV_U64, PCV_U32, PCV_U16, PCV_U8, PCV_BOOL,
-    PCV_DTYPES
+    PCV_DTYPES,
+    PCV_STORED = PCV_DTYPES     /* of no file: data is a pcv_store of F32 */
 } pcv_dtype;
 
 size_t pcv_dtype_size(pcv_dtype t);
@@ -172,7 +197,7 @@ typedef struct {
     int rank;
     size_t dim[PCV_MAX_RANK];
     void *data;             /* owned unless said otherwise; pcv_free */
-} pcv_array;
+} pcv_array;                /* (PCV_STORED: pcv_store_close) */
 
 size_t pcv_array_count(const pcv_array *a);     /* product of dim */
 void pcv_array_free(pcv_array *a);

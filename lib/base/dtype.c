@@ -14,14 +14,14 @@
 static const struct {
     const char *name;
     size_t size;
-} type[PCV_DTYPES] = {
+} type[PCV_DTYPES + 1] = {
     [PCV_F64] = {"F64", 8}, [PCV_F32] = {"F32", 4},
     [PCV_F16] = {"F16", 2}, [PCV_BF16] = {"BF16", 2},
     [PCV_I64] = {"I64", 8}, [PCV_I32] = {"I32", 4},
     [PCV_I16] = {"I16", 2}, [PCV_I8] = {"I8", 1},
     [PCV_U64] = {"U64", 8}, [PCV_U32] = {"U32", 4},
     [PCV_U16] = {"U16", 2}, [PCV_U8] = {"U8", 1},
-    [PCV_BOOL] = {"BOOL", 1},
+    [PCV_BOOL] = {"BOOL", 1}, [PCV_STORED] = {"F32", 4},
 };
 
 size_t pcv_dtype_size(pcv_dtype t)
@@ -215,6 +215,9 @@ size_t pcv_array_count(const pcv_array *a)
 
 void pcv_array_free(pcv_array *a)
 {
-    pcv_free(a->data);
+    if (a->dtype == PCV_STORED)
+        pcv_store_close(a->data);
+    else
+        pcv_free(a->data);
     *a = (pcv_array){0};
 }

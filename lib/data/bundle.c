@@ -38,6 +38,7 @@ struct pcv_bundle {
     const unsigned char *data;
     size_t at, end;
     pcv_layout layout;          /* of a batch */
+    pcv_store *store;           /* all of a stream that is a long sound */
 };
 
 static pcv_bundle *new_bundle(const char *path, const pcv_reading *how,
@@ -65,6 +66,7 @@ void pcv_bundle_close(pcv_bundle *b)
     if (b->fd > STDIN_FILENO)
         close(b->fd);
     pcv_file_close(&b->file);
+    pcv_store_close(b->store);
     pcv_free(b->owned);
     pcv_free(b->path);
     pcv_free(b->shown);
@@ -217,13 +219,34 @@ static int fill(pcv_bundle *b, size_t need)
     return 0;
 }
 
+/* All of a stream goes to a store, past the memory. */
+static int put_away(pcv_bundle *b)
+{
+    b->kind = ONE;
+    if (!(b->store = pcv_store_open(b->how.store)))
+        return -1;
+    while (b->end > b->at) {
+        if (pcv_store_add(b->store, b->data + b->at, b->end - b->at) < 0)
+            return -1;
+        if (pcv_store_bytes(b->store) > b->how.max_bytes)
+            return pcv_fail(EX_DATAERR, "%s: larger than the limit of %zu "
+                            "bytes", b->shown, b->how.max_bytes);
+        b->at = b->end;
+        if (fill(b, BLOCK) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* The first bytes of a stream: pictures as they come, or all of it. */
 static int look(pcv_bundle *b)
 {
     size_t walked = 0;
 
-    if (fill(b, 8) < 0)
+    if (fill(b, b->how.store ? 64 : 8) < 0)
         return -1;
+    if (pcv_sound_stored(&b->how, b->data + b->at, b->end - b->at))
+        return put_away(b);
     if (!is_opaque(b) &&
         pcv_extent_probe(b->data + b->at, b->end - b->at) &&
         pcv_extent(b->data + b->at, b->end - b->at, &walked)) {
@@ -372,6 +395,8 @@ static int next_media(pcv_bundle *b, const char *shown, pcv_media *out)
         return pcv_layout_item(&b->layout, b->data + b->at, b->number, out);
     default:
         b->kind = DONE;
+        if (b->store)
+            return pcv_sound_read(b->store, shown, &b->how, out);
         return pcv_decode(b->data + b->at, b->end - b->at, shown, &b->how,
                           out, NULL);
     }

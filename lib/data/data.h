@@ -13,7 +13,8 @@ enum pcv_media_kind { PCV_MEDIA_IMAGE = 1, PCV_MEDIA_SOUND, PCV_MEDIA_BYTES,
 
 /* IMAGE  U8 [height][width][channels], 1 grey or 3 RGB: alpha is laid on
  *        white, 16 bits are rounded to 8, EXIF orientation applied.
- * SOUND  F32 [samples] in [-1, 1], the mean of the channels, at `rate`.
+ * SOUND  F32 or, a long one where it is stored, PCV_STORED [samples] in
+ *        [-1, 1], the mean of the channels, at `rate`.
  * BYTES  U8 [n].
  * ARRAY  as the file has it (.npy, one item of idx, --raw); .flo is F32
  *        [height][width][2]. */
@@ -39,6 +40,8 @@ typedef struct {
     const char *raw;            /* "DTYPE:SHAPE", headerless arrays: u8:28x28,
                                    f32:3x224x224, s16le... ; NULL none */
     const char *pcm;            /* "ENC:RATE:CH" headerless sound; NULL none */
+    const char *store;          /* a directory: long sounds go to temporary
+                                   files there; NULL: all in memory */
 } pcv_reading;
 void pcv_reading_default(pcv_reading *r);
 /* Are these bytes what is wanted, whatever they look like? */
@@ -161,7 +164,7 @@ int pcv_decode_file(const char *path, const pcv_reading *how, pcv_media *out);
 /* ---- prepare.c resize.c: media -> what the network takes ------------- */
 
 /* IMAGE  F32 [channels][height][width], (x / 255 - mean) / std
- * SOUND  F32 [samples]
+ * SOUND  F32 or PCV_STORED, as it came, [samples]
  * BYTES  I32 [n] ids: byte + 6, special tokens 0 to 5 (PAD BOS EOS MASK CLS
  *        SEP)
  * POINTS F32 [n][channels]

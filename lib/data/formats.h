@@ -21,6 +21,16 @@ extern const pcv_format pcv_format_pnm;         /* pnm.c */
 extern const pcv_format pcv_format_raw;         /* raw.c */
 extern const pcv_format pcv_format_pcm;         /* sound.c */
 
+/* sound.c: may the file that begins with these bytes be read from a store, its
+ * samples going to one?  Then do so (few samples come into memory): 0 or -1. */
+bool pcv_sound_stored(const pcv_reading *how, const unsigned char *data,
+                      size_t n);
+int pcv_sound_read(const pcv_store *from, const char *name,
+                   const pcv_reading *how, pcv_media *out);
+/* pcv_resample of n stored samples; NULL and a message. */
+pcv_store *pcv_resample_stored(pcv_store *in, size_t n, int from, int to,
+                               size_t *m);
+
 /* decode.c: out becomes a black picture, U8 [height][width][channels], if
  * that is within 65535 x 65535 and how->max_pixels.  0 or -1. */
 int pcv_image_open(pcv_media *out, size_t height, size_t width, int channels,

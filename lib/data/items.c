@@ -229,6 +229,24 @@ int pcv_items_next(pcv_items *it, pcv_item *out)
     return status;
 }
 
+/* A sound that goes from file to store: 1, 0 when it is not to, -1. */
+static int decode_stored(const char *path, const char *shown,
+                         const pcv_reading *how, pcv_media *out)
+{
+    unsigned char head[64];
+    pcv_store *s = how->store ? pcv_store_file(path, how->store) : NULL;
+    int status = 0;
+
+    if (s && pcv_sound_stored(how, head,
+                              pcv_store_get(s, 0, sizeof head, head)))
+        status = pcv_store_bytes(s) > how->max_bytes
+                     ? pcv_fail(EX_DATAERR, "%s: larger than the limit of %zu "
+                                "bytes", shown, how->max_bytes)
+                     : pcv_sound_read(s, shown, how, out) < 0 ? -1 : 1;
+    pcv_store_close(s);
+    return status;
+}
+
 int pcv_decode_file(const char *path, const pcv_reading *how, pcv_media *out)
 {
     char *shown = pcv_shown(path);
@@ -237,13 +255,14 @@ int pcv_decode_file(const char *path, const pcv_reading *how, pcv_media *out)
 
     if (!shown)
         return -1;
-    status = pcv_file_open(&file, path, how->max_bytes);
-    if (status == 0) {
+    status = decode_stored(path, shown, how, out);
+    if (status == 0 &&
+        (status = pcv_file_open(&file, path, how->max_bytes)) == 0) {
         status = pcv_decode(file.data, file.size, shown, how, out, NULL);
         pcv_file_close(&file);
     }
     pcv_free(shown);
-    return status;
+    return status < 0 ? -1 : 0;
 }
 
 int pcv_item_decode(pcv_item *item, const pcv_reading *how)

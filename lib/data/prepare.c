@@ -289,6 +289,40 @@ static void set_level(job *j, size_t n)
         v[i] = (float)((double)v[i] * square);
 }
 
+/* What makes the root mean square of n stored samples `level`. */
+static double level_of(pcv_store *s, size_t n, double level)
+{
+    float v[4096];
+    double square = 0;
+
+    for (size_t at = 0; level > 0 && at < n; at += PCV_LEN(v)) {
+        size_t k = n - at < PCV_LEN(v) ? n - at : PCV_LEN(v);
+
+        pcv_store_floats(s, at, k, v);
+        for (size_t i = 0; i < k; i++)
+            square += (double)v[i] * (double)v[i];
+    }
+    return square > 0 ? level / sqrt(square / (double)n) : 1;
+}
+
+/* The same of a sound that is in no memory; it is neither padded nor cut. */
+static int prepare_stored(job *j)
+{
+    const int from = j->media->rate, to = j->prep->rate;
+    size_t n = j->view.dim[0];
+    pcv_store *in = j->view.data, *same;
+
+    same = from == to || from <= 0 || to <= 0
+               ? pcv_store_share(in, 1)
+               : pcv_resample_stored(in, n, from, to, &n);
+    if (!same)
+        return -1;
+    *j->out = (pcv_array){ PCV_STORED, 1, { n }, NULL };
+    j->out->data = pcv_store_share(same, level_of(same, n, j->prep->level));
+    pcv_store_close(same);
+    return j->out->data ? pcv_store_check(j->out->data) : -1;
+}
+
 static int prepare_sound(job *j)
 {
     const size_t n = j->view.dim[0];
@@ -297,6 +331,8 @@ static int prepare_sound(job *j)
     size_t m;
     int result;
 
+    if (j->view.dtype == PCV_STORED)
+        return prepare_stored(j);
     if (check_finite(j, &j->view) != 0)
         return -1;
     if (n == 0 || from == to || from <= 0 || to <= 0) {

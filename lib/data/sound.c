@@ -8,7 +8,10 @@
  *
  * Invariant: the number of frames in a header is never believed.  Samples are
  * read in blocks until there are no more, at most max_seconds of them and at
- * most max_bytes once decoded. */
+ * most max_bytes once decoded.
+ *
+ * Where how->store says so, a long sound is in memory at no time: its file is
+ * read in pieces and its samples go to a store (base/store.c). */
 #include "formats.h"
 
 #include <limits.h>
@@ -22,11 +25,13 @@
 #define MAX_CHANNELS 64
 #define MAX_RATE 768000
 #define MAX_PADDING 65536       /* between an ID3 tag and the first frame */
+#define HELD (1 << 20)          /* samples in memory where there is a store */
 
-/* ---- a file in memory, as libsndfile wants it ------------------------ */
+/* ---- a file in memory or a store, as libsndfile wants it ------------- */
 
 typedef struct {
     const unsigned char *data;
+    const pcv_store *store;     /* or NULL */
     sf_count_t size, at;
 } memory;
 
@@ -63,7 +68,10 @@ static sf_count_t memory_read(void *to, sf_count_t count, void *user)
 
     if (n <= 0)
         return 0;
-    memcpy(to, m->data + m->at, (size_t)n);
+    if (m->store)
+        n = (sf_count_t)pcv_store_get(m->store, (size_t)m->at, (size_t)n, to);
+    else
+        memcpy(to, m->data + m->at, (size_t)n);
     m->at += n;
     return n;
 }
@@ -84,8 +92,11 @@ typedef struct {
     SNDFILE *file;
     SF_INFO info;
     const char *name;
-    float *mono;                /* n of cap samples so far */
-    size_t n, cap;
+    const pcv_reading *how;
+    size_t n;                   /* samples so far, .. */
+    pcv_store *store;           /* .. the first of them, unless NULL */
+    float *mono;                /* .. the last of them, of cap */
+    size_t held, cap;
 } reader;
 
 static size_t most_samples(const pcv_reading *how, int rate)
@@ -107,21 +118,23 @@ static int check_info(const reader *r)
     return 0;
 }
 
-static int too_long(const reader *r, const pcv_reading *how)
+static int too_long(const reader *r)
 {
+    const pcv_reading *how = r->how;
+
     return pcv_fail(EX_DATAERR, "%s: sound goes on after %zu samples (%g s), "
                     "limits are %g s and %zu bytes decoded", r->name, r->n,
                     (double)r->n / r->info.samplerate, how->max_seconds,
                     how->max_bytes);
 }
 
-/* Room for `more` samples behind the first n. */
+/* Room for `more` samples behind those that are held. */
 static int make_room(reader *r, size_t more)
 {
     size_t cap = r->cap ? r->cap : BLOCK;
     float *larger;
 
-    while (cap - r->n < more)
+    while (cap - r->held < more)
         if (!pcv_mul(cap, 2, &cap))
             return pcv_fail(EX_OSERR, "%s: sound is too large", r->name);
     if (cap == r->cap)
@@ -129,44 +142,59 @@ static int make_room(reader *r, size_t more)
     larger = pcv_alloc(cap, sizeof *larger);
     if (!larger)
         return -1;
-    if (r->n)
-        memcpy(larger, r->mono, r->n * sizeof *larger);
+    if (r->held)
+        memcpy(larger, r->mono, r->held * sizeof *larger);
     pcv_free(r->mono);
     r->mono = larger;
     r->cap = cap;
     return 0;
 }
 
+/* What is held goes to the store. */
+static int spill(reader *r)
+{
+    size_t bytes = r->held * sizeof *r->mono;
+
+    if (!r->store && !(r->store = pcv_store_open(r->how->store)))
+        return -1;
+    r->held = 0;
+    return pcv_store_add(r->store, r->mono, bytes);
+}
+
 /* Appends the means of `frames` frames. */
 static int mix(reader *r, const float *block, size_t frames)
 {
     size_t channels = (size_t)r->info.channels;
+    float *to;
 
-    if (make_room(r, frames) < 0)
+    if ((r->how->store && r->held > HELD && spill(r) < 0) ||
+        make_room(r, frames) < 0)
         return -1;
+    to = r->mono + r->held;
     for (size_t i = 0; i < frames; i++) {
         double sum = 0;
 
         for (size_t c = 0; c < channels; c++)
             sum += (double)block[i * channels + c];
-        r->mono[r->n + i] = (float)(sum / (double)channels);
-        if (!isfinite(r->mono[r->n + i]))
+        to[i] = (float)(sum / (double)channels);
+        if (!isfinite(to[i]))
             return pcv_fail(EX_DATAERR, "%s: sample %zu is not a finite "
                             "number", r->name, r->n + i);
     }
     r->n += frames;
+    r->held += frames;
     return 0;
 }
 
-static int read_blocks(reader *r, const pcv_reading *how)
+static int read_blocks(reader *r)
 {
     float block[BLOCK];
     sf_count_t want = BLOCK / r->info.channels, got;
-    size_t limit = most_samples(how, r->info.samplerate);
+    size_t limit = most_samples(r->how, r->info.samplerate);
 
     while ((got = sf_readf_float(r->file, block, want)) > 0) {
         if ((size_t)got > limit - r->n)
-            return too_long(r, how);
+            return too_long(r);
         if (mix(r, block, (size_t)got) < 0)
             return -1;
     }
@@ -194,38 +222,40 @@ static int check_end(const reader *r)
 /* Hands over the samples in a block of their own size. */
 static int give(reader *r, pcv_media *out)
 {
-    out->array.data = pcv_alloc(r->n, sizeof(float));
-    if (!out->array.data)
+    float *whole = r->store ? NULL : pcv_alloc(r->n, sizeof *whole);
+
+    if (r->store ? spill(r) < 0 : !whole)
         return -1;
-    if (r->n)
-        memcpy(out->array.data, r->mono, r->n * sizeof(float));
-    out->kind = PCV_MEDIA_SOUND;
-    out->array.dtype = PCV_F32;
-    out->array.rank = 1;
-    out->array.dim[0] = r->n;
-    out->rate = r->info.samplerate;
+    if (r->n && whole)
+        memcpy(whole, r->mono, r->n * sizeof *whole);
+    *out = (pcv_media){ PCV_MEDIA_SOUND,
+                        { r->store ? PCV_STORED : PCV_F32, 1, { r->n }, whole },
+                        r->info.samplerate };
+    if (r->store)
+        out->array.data = r->store;
+    r->store = NULL;
     return 0;
 }
 
 /* r->info is zero, or says what headerless data is. */
-static int read_sound(reader *r, const unsigned char *data, size_t n,
-                      const pcv_reading *how, pcv_media *out)
+static int read_sound(reader *r, memory m, pcv_media *out)
 {
-    memory m = {data, (sf_count_t)n, 0};
     int status;
 
     r->file = sf_open_virtual(&memory_calls, SFM_READ, &r->info, &m);
     if (!r->file)
-        return pcv_fail(EX_DATAERR, "%s: sound of %zu bytes cannot be read "
-                        "(libsndfile: %s)", r->name, n, sf_strerror(NULL));
+        return pcv_fail(EX_DATAERR, "%s: sound of %lld bytes cannot be read "
+                        "(libsndfile: %s)", r->name, (long long)m.size,
+                        sf_strerror(NULL));
     status = check_info(r);
     if (status == 0)
-        status = read_blocks(r, how);
+        status = read_blocks(r);
     if (status == 0)
         status = check_end(r);
     if (status == 0)
         status = give(r, out);
     sf_close(r->file);
+    pcv_store_close(r->store);
     pcv_free(r->mono);
     return status;
 }
@@ -327,11 +357,12 @@ static size_t bytes_before_mpeg(const unsigned char *data, size_t n)
 static int sound_read(const unsigned char *data, size_t n, const char *name,
                       const pcv_reading *how, pcv_media *out, size_t *used)
 {
-    reader r = {.name = name};
+    reader r = {.name = name, .how = how};
     size_t skip = bytes_before_mpeg(data, n);
 
     *used = n;
-    return read_sound(&r, data + skip, n - skip, how, out);
+    return read_sound(&r, (memory){data + skip, NULL, (sf_count_t)(n - skip),
+                                   0}, out);
 }
 
 const pcv_format pcv_format_sound = {"sound (WAV, FLAC, Ogg, MP3, AIFF)",
@@ -400,24 +431,50 @@ int pcv_pcm_check(const char *pcm)
     return frame_of(pcm, &info, &frame);
 }
 
-static int pcm_read(const unsigned char *data, size_t n, const char *name,
-                    const pcv_reading *how, pcv_media *out, size_t *used)
+static int read_pcm(reader *r, memory m, pcv_media *out)
 {
-    reader r = {.name = name};
-    size_t frame;
+    size_t frame, n = (size_t)m.size;
 
-    *used = n;
-    if (frame_of(how->pcm, &r.info, &frame) < 0)
+    if (frame_of(r->how->pcm, &r->info, &frame) < 0)
         return -1;
     if (n % frame != 0)
         return pcv_fail(EX_DATAERR, "%s: truncated sound: %zu bytes are not a "
-                        "multiple of the %zu of a frame of %s", name, n, frame,
-                        how->pcm);
-    return read_sound(&r, data, n, how, out);
+                        "multiple of the %zu of a frame of %s", r->name, n,
+                        frame, r->how->pcm);
+    return read_sound(r, m, out);
+}
+
+static int pcm_read(const unsigned char *data, size_t n, const char *name,
+                    const pcv_reading *how, pcv_media *out, size_t *used)
+{
+    reader r = {.name = name, .how = how};
+
+    *used = n;
+    return read_pcm(&r, (memory){data, NULL, (sf_count_t)n, 0}, out);
 }
 
 const pcv_format pcv_format_pcm = {"headerless sound", NULL, pcm_read,
                                     PCV_MEDIA_SOUND};
+
+/* ---- sound that is not in memory ------------------------------------- */
+
+bool pcv_sound_stored(const pcv_reading *how, const unsigned char *data,
+                      size_t n)
+{
+    return how->store && !how->raw &&
+           (how->pcm || (!pcv_is_bytes(how, data, n) &&
+                         is_container(data, n)));
+}
+
+int pcv_sound_read(const pcv_store *from, const char *name,
+                   const pcv_reading *how, pcv_media *out)
+{
+    reader r = {.name = name, .how = how};
+    memory m = {NULL, from, (sf_count_t)pcv_store_bytes(from), 0};
+
+    *out = (pcv_media){0};
+    return how->pcm ? read_pcm(&r, m, out) : read_sound(&r, m, out);
+}
 
 /* ---- rates ----------------------------------------------------------- */
 
@@ -454,6 +511,73 @@ int pcv_resample(const float *in, size_t n, int from, int to, float **out,
     pcv_free(*out);
     *out = NULL;
     return pcv_fail(EX_OSERR, "libsamplerate: %s", src_strerror(status));
+}
+
+/* What one call of the converter gives, while `left` samples are wanted: 0 or
+ * -1. */
+static int convert(SRC_STATE *state, SRC_DATA *d, pcv_store *out, size_t *left)
+{
+    int status = src_process(state, d);
+    size_t n;
+
+    if (status)
+        return pcv_fail(EX_OSERR, "libsamplerate: %s", src_strerror(status));
+    n = (size_t)d->output_frames_gen;
+    n = n < *left ? n : *left;
+    *left -= n;
+    return pcv_store_add(out, d->data_out, n * sizeof(float));
+}
+
+/* Block by block what src_simple does at once, to the same bits. */
+static int convert_all(SRC_STATE *state, pcv_store *in, size_t n, double ratio,
+                       pcv_store *out, size_t left)
+{
+    float from[BLOCK], to[BLOCK];
+    SRC_DATA d = {.data_in = from, .data_out = to, .output_frames = BLOCK,
+                  .src_ratio = ratio};
+    size_t at = 0;
+
+    do {
+        at += (size_t)d.input_frames_used;
+        d.input_frames = (long)(n - at < BLOCK ? n - at : BLOCK);
+        d.end_of_input = n - at <= BLOCK;
+        pcv_store_floats(in, at, (size_t)d.input_frames, from);
+        if (convert(state, &d, out, &left) < 0)
+            return -1;
+    } while (d.input_frames_used || d.output_frames_gen);
+    memset(to, 0, sizeof to);
+    for (size_t k; left > 0; left -= k) {
+        k = left < BLOCK ? left : BLOCK;
+        if (pcv_store_add(out, to, k * sizeof *to) < 0)
+            return -1;
+    }
+    return pcv_store_check(in);
+}
+
+pcv_store *pcv_resample_stored(pcv_store *in, size_t n, int from, int to,
+                               size_t *m)
+{
+    double ratio = (double)to / from;
+    pcv_store *out = NULL;
+    SRC_STATE *state;
+    int status;
+
+    *m = (size_t)ceil((double)n * to / from);
+    if (!src_is_valid_ratio(ratio)) {
+        pcv_fail(EX_DATAERR, "sound at %d samples per second cannot be "
+                 "brought to %d", from, to);
+        return NULL;
+    }
+    if (!(state = src_new(SRC_SINC_MEDIUM_QUALITY, 1, &status)))
+        pcv_fail(EX_OSERR, "libsamplerate: %s", src_strerror(status));
+    else if ((out = pcv_store_beside(in)) &&
+             convert_all(state, in, n, ratio, out, *m) < 0) {
+        pcv_store_close(out);
+        out = NULL;
+    }
+    if (state)
+        src_delete(state);
+    return out;
 }
 
 /* ---- WAV out --------------------------------------------------------- */

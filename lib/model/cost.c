@@ -39,6 +39,22 @@ static double grid_cost(const pcv_block *b, const pcv_tokens *t, double n)
     return cost + 2 * n * t->c * (double)(b->qk + b->v);
 }
 
+/* The folded form: per score the channels, twice, and an exp. */
+static double fold_cost(const pcv_block *b, const pcv_tokens *t, double n)
+{
+    return n * b->heads * t->n * (4.0 * t->c + 24) +
+           2 * n * t->c * (double)(b->qk + b->v);
+}
+
+/* Of a cross-attend as it is run. */
+static double run_cost(const pcv_block *b, const pcv_tokens *t, int form,
+                       double n)
+{
+    return form == PCV_FORM_GRID ? grid_cost(b, t, n)
+           : form == PCV_FORM_FOLDED ? fold_cost(b, t, n)
+                                     : read_cost(b, n, t->n, t->c);
+}
+
 static void encoder_cost(const pcv_net *n, const pcv_tokens *t, int form,
                          pcv_cost *c)
 {
@@ -49,10 +65,7 @@ static void encoder_cost(const pcv_net *n, const pcv_tokens *t, int form,
 
         if (n->use[i].input) {
             c->cross += rows_cost(b, rows) + read_cost(b, rows, t->n, t->c);
-            c->cross_run += rows_cost(b, rows) +
-                            (form == PCV_FORM_GRID
-                                 ? grid_cost(b, t, rows)
-                                 : read_cost(b, rows, t->n, t->c));
+            c->cross_run += rows_cost(b, rows) + run_cost(b, t, form, rows);
         } else {
             c->self += rows_cost(b, rows) + read_cost(b, rows, rows, b->d);
         }
@@ -78,6 +91,16 @@ static double decoder_cost(const pcv_net *n)
     return cost;
 }
 
+static double bytes_of(const pcv_net *n, const pcv_array *const *x)
+{
+    double bytes = 0;
+
+    for (int i = 0; i < pcv_spec_answers(&n->spec); i++)
+        bytes += x[i] ? (double)pcv_array_count(x[i]) *
+                            (double)pcv_dtype_size(x[i]->dtype) : 0;
+    return bytes;
+}
+
 int pcv_net_cost(const pcv_net *n, const pcv_array *const *x, pcv_cost *c)
 {
     pcv_session s;
@@ -90,8 +113,9 @@ int pcv_net_cost(const pcv_net *n, const pcv_array *const *x, pcv_cost *c)
     *c = (pcv_cost){ .elements = s.batch.tokens.n, .channels = n->stem.c };
     encoder_cost(n, &s.batch.tokens, s.uses_form, c);
     c->decode = decoder_cost(n);
-    c->memory = (double)s.arena.size + (double)s.scratch.size +
-                (double)s.batch.content_cap * sizeof(real);
+    c->memory = bytes_of(n, x) + (double)s.arena.size +
+                (double)s.scratch.size +
+                (double)s.batch.copy_cap * sizeof(real);
     pcv_session_close(&s);
     return 0;
 }

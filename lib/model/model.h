@@ -307,7 +307,8 @@ void pcv_session_open(pcv_session *s, const pcv_net *net, bool train,
                       int asked);
 void pcv_session_close(pcv_session *s);
 /* Inputs of the next pass: one array of each item, or one of each of its parts.
- * 0 or -1. */
+ * They stay the caller's and must stay there until the next bind or the last
+ * encode, decode or backward (pcv_batch_bind).  0 or -1. */
 int pcv_session_bind(pcv_session *s, const pcv_array *const *x, int items);
 /* The latents, B*N x D, borrowed until the next bind. */
 const real *pcv_session_encode(pcv_session *s, const pcv_pass *pass);
@@ -329,7 +330,8 @@ typedef struct {
     double elements, channels;  /* M, C */
     double cross, self, decode; /* FLOPs (a multiply-add is 2), plain form */
     double cross_run;           /* of the cross-attends as run */
-    double memory;              /* bytes of a pass beside the weights */
+    double memory;              /* bytes of a pass beside the weights: the
+                                   prepared input, its copy, the plan */
 } pcv_cost;
 
 /* For an input of those shapes (the prepared arrays).  0 or -1. */

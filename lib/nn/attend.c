@@ -9,11 +9,12 @@
  *   dV += P^T dY    dP = dY V^T    dS = P (dP - dY.Y)
  *   dQ += dS K / sqrt(..)          dK += dS^T Q / sqrt(..)
  *
- * Three ways to read a source, one result: `plain` builds its rows, keys and
+ * Four ways to read a source, one result: `plain` builds its rows, keys and
  * values whole; `tiled` makes them a tile at a time under an online softmax,
- * so that memory does not grow with the source; `grid` (grid_attend.c) makes
- * none of them.  `kept` is plain with keys and values that stay for further
- * queries.  Every item keeps at least one unmasked row. */
+ * so that memory does not grow with the source; `folded` (fold_attend.c) makes
+ * the rows alone, tile by tile; `grid` (grid_attend.c) makes none of them.
+ * `kept` is plain with keys and values that stay for further queries.  Every
+ * item keeps at least one unmasked row. */
 #include "nn.h"
 
 #include <math.h>
@@ -481,6 +482,25 @@ static void tiled_backward(const pcv_reader *r, const pcv_tokens *t, int n,
 
 /* ---- the choice ------------------------------------------------------ */
 
+/* Multiply-adds of one item: with keys and values, C (qk + v) for each row and
+ * qk + v for each score; folded, 2 C for each score of each head. */
+static bool folding_pays(const pcv_reader *r, const pcv_tokens *t, int n)
+{
+    double m = t->n, c = t->c, wide = r->key->out + r->value->out;
+
+    return n * (c * wide + m * 2 * c * r->heads) < m * (c + n) * wide;
+}
+
+/* Of a single axis the structured form has no less to do: its table has as many
+ * rows as there are elements.  It is the faster one while they are few (48
+ * items of 256 elements and 32 queries: 3.4 ms, folded 4.6; one of 1,920 and
+ * 784: 7.1 and 6.6; of 100,000 and 512: 341 and 211). */
+static bool gains_by_structure(const pcv_tokens *t)
+{
+    return t->segments > 1 || (t->segments && t->segment->axes > 1) ||
+           (t->segments && t->n <= 1024);
+}
+
 /* Whole matrices while rows, keys and values of the batch stay in a few
  * megabytes; beyond that streaming costs nothing and bounds the memory. */
 int pcv_read_form(const pcv_reader *r, const pcv_tokens *t, int n, int want)
@@ -488,13 +508,14 @@ int pcv_read_form(const pcv_reader *r, const pcv_tokens *t, int n, int want)
     double bytes = (double)t->items * t->n * sizeof(real) *
                    (2.0 * t->c + r->key->out + r->value->out);
 
-    (void)n;
     if (want == PCV_FORM_GRID && !t->segments)
         return PCV_FORM_TILED;
     if (want != PCV_FORM_AUTO)
         return want;
-    if (t->segments)
+    if (gains_by_structure(t))
         return PCV_FORM_GRID;
+    if (folding_pays(r, t, n))
+        return PCV_FORM_FOLDED;
     return bytes <= 64e6 ? PCV_FORM_PLAIN : PCV_FORM_TILED;
 }
 
@@ -505,7 +526,7 @@ void pcv_read_layout(const pcv_reader *r, const pcv_tokens *t, int n, int form,
 
     *rec = (pcv_read_record){0};
     rec->lse = pcv_arena_take(a, rows, sizeof(real));
-    if (form == PCV_FORM_GRID)
+    if (form == PCV_FORM_GRID || form == PCV_FORM_FOLDED)
         rec->z = pcv_arena_take(a, rows * (size_t)t->c, sizeof(real));
     if (form == PCV_FORM_KEPT) {
         rec->k = pcv_arena_take(a, mul3(t->items, t->n, r->key->out),
@@ -526,6 +547,8 @@ size_t pcv_read_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
 
     if (form == PCV_FORM_GRID)
         return pcv_grid_scratch(r, t, n, backward);
+    if (form == PCV_FORM_FOLDED)
+        return pcv_fold_scratch(r, t, n, backward);
     pcv_arena_take(&a, mul3(n, r->heads, 1), sizeof(real));
     projected_layout(r, t, rows, backward, &a, &p);
     return a.peak + pcv_core_scratch(&c, backward) + 64;
@@ -539,6 +562,8 @@ void pcv_read_forward(const pcv_reader *r, const pcv_tokens *t, int n, int form,
 
     if (form == PCV_FORM_GRID)
         pcv_grid_forward(r, t, n, q, y, rec, scratch);
+    else if (form == PCV_FORM_FOLDED)
+        pcv_fold_forward(r, t, n, q, y, rec, scratch);
     else if (form == PCV_FORM_PLAIN)
         plain_forward(r, t, n, q, y, rec, scratch);
     else if (form == PCV_FORM_KEPT)
@@ -557,6 +582,8 @@ void pcv_read_backward(const pcv_reader *r, const pcv_tokens *t, int n,
 
     if (form == PCV_FORM_GRID)
         pcv_grid_backward(r, t, n, q, dy, rec, dq, scratch);
+    else if (form == PCV_FORM_FOLDED)
+        pcv_fold_backward(r, t, n, q, dy, rec, dq, scratch);
     else if (form == PCV_FORM_PLAIN)
         plain_backward(r, t, n, q, y, dy, rec, dq, scratch);
     else

@@ -130,6 +130,21 @@ void pcv_fourier_axis(int kind, int bands, double max_res, const double *x,
                       int n, real *out /* n x (2 bands + 1) */);
 /* The position of grid index i of n: linspace(-1, 1, n). */
 double pcv_grid_position(int i, int n);
+/* The same code along an axis of n places that is too long for a table: exact
+ * every PCV_LINE places, and from there turned by the angles of the places in
+ * between, in double, so that a place's features do not depend on where a tile
+ * begins. */
+enum { PCV_LINE = 64 };
+typedef struct {
+    int kind, bands, n;
+    double max_res;
+    const double *turn;         /* PCV_LINE x bands x (sine, cosine) */
+} pcv_line;
+void pcv_line_turns(const pcv_line *l, double *turn);   /* fills it */
+/* Places at .. at+n: x (1), sine and cosine (`bands` each) of each, rows of
+ * stride ld. */
+void pcv_line_rows(const pcv_line *l, int at, int n, real *x, real *sine,
+                   real *cosine, int ld);
 /* Where column `col` of axis a of d stands in the published channel order:
  * all raw positions, then all sines, then all cosines. */
 int pcv_fourier_channel(int d, int bands, int a, int col);
@@ -200,10 +215,12 @@ typedef struct {
 
 /* Which way to compute; all give the same numbers up to rounding. */
 enum pcv_form {
-    PCV_FORM_AUTO,              /* grid where there is structure, else plain
-                                   while it is small, else tiled */
+    PCV_FORM_AUTO,              /* grid where there is structure, folded where
+                                   that is cheaper, else plain while it is
+                                   small, else tiled */
     PCV_FORM_PLAIN,             /* whole matrices */
     PCV_FORM_TILED,             /* keys streamed, online softmax */
+    PCV_FORM_FOLDED,            /* rows streamed, no keys (fold_attend.c) */
     PCV_FORM_GRID,              /* structured (grid_attend.c) */
     PCV_FORM_KEPT               /* whole keys and values, made once by
                                    pcv_block_prepare and read many times */
@@ -222,7 +239,7 @@ typedef struct {
     pcv_folds *folds;           /* grid: the caller's, set after the layout;
                                    NULL: folded anew in every pass */
     real *lse;                  /* B x N x H: log-sum-exp of the scores */
-    real *z;                    /* grid: B x N x H x C pooled inputs */
+    real *z;                    /* grid, folded: B x N x H x C pooled inputs */
     real *k, *v;                /* kept: B x M x qk, B x M x v */
 } pcv_read_record;
 
@@ -259,6 +276,37 @@ void pcv_core_backward(const pcv_core *c, const real *q, const real *k,
                        const real *dy, real *dq, real *dk, real *dv,
                        pcv_arena *scratch);
 size_t pcv_core_scratch(const pcv_core *c, bool backward);
+
+/* ---- fold.c: projections on the other side of the attention ---------- */
+
+/* raw (B*N x H x C) = W_k^T q / sqrt(qk / H), per head; and from du, the
+ * gradient of u = gain * raw, which it overwrites: dq +=, W_k, the gain. */
+void pcv_fold_queries(const pcv_reader *r, int items, int n,
+                      const real *q /* B*N x qk */, real *raw);
+void pcv_fold_queries_backward(const pcv_reader *r, int rows, const real *q,
+                               const real *raw, real *du, real *dq);
+/* y (B*N x v) = W_v (gain * z + bias) + b_v, z the pooled normalised rows
+ * (B*N x H x C), a scratch of that size; and dz = from dy, W_v, b_v, gain and
+ * bias. */
+void pcv_unfold_values(const pcv_reader *r, int items, int n, const real *z,
+                       real *a, real *y);
+void pcv_unfold_values_backward(const pcv_reader *r, int rows, const real *dy,
+                                const real *z, real *a, real *dz);
+/* What every score of a read has beyond u . xh: rows x H. */
+void pcv_fold_shift(const pcv_reader *r, int rows, const real *q,
+                    const real *raw, real *shift);
+
+/* ---- fold_attend.c: attention to rows without keys and values -------- */
+
+void pcv_fold_forward(const pcv_reader *r, const pcv_tokens *t, int n,
+                      const real *q, real *y, pcv_read_record *rec,
+                      pcv_arena *scratch);
+void pcv_fold_backward(const pcv_reader *r, const pcv_tokens *t, int n,
+                       const real *q, const real *dy,
+                       const pcv_read_record *rec, real *dq,
+                       pcv_arena *scratch);
+size_t pcv_fold_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
+                        bool backward);
 
 /* ---- grid_attend.c: the same attention over a grid, without its rows ---- */
 

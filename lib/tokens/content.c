@@ -46,8 +46,16 @@ static int fill_pixels(pcv_batch *b, const pcv_array *x, size_t m, real *out)
     return 0;
 }
 
-static const pcv_content_kind pixels = { "pixels", serves_pixels, 2, columns,
-                                         NULL, shape_pixels, fill_pixels };
+static bool planes(const pcv_stem_spec *s)
+{
+    (void)s;
+    return true;
+}
+
+static const pcv_content_kind pixels = {
+    "pixels", serves_pixels, 2, columns, NULL, shape_pixels, fill_pixels,
+    planes
+};
 
 /* ---- rows, the last one padded --------------------------------------- */
 
@@ -85,8 +93,15 @@ static int fill_sound(pcv_batch *b, const pcv_array *x, size_t m, real *out)
     return 0;
 }
 
-static const pcv_content_kind sound = { "sound", serves_sound, 1, patch, NULL,
-                                        shape_sound, fill_sound };
+static bool single_samples(const pcv_stem_spec *s)
+{
+    return s->patch == 1;
+}
+
+static const pcv_content_kind sound = {
+    "sound", serves_sound, 1, patch, NULL, shape_sound, fill_sound,
+    single_samples
+};
 
 static bool serves_plain(const pcv_stem_spec *s)
 {
@@ -107,8 +122,15 @@ static int fill_plain(pcv_batch *b, const pcv_array *x, size_t m, real *out)
     return 0;
 }
 
-static const pcv_content_kind plain = { "rows", serves_plain, 1, columns, NULL,
-                                        shape_plain, fill_plain };
+static bool single_column(const pcv_stem_spec *s)
+{
+    return s->channels == 1;
+}
+
+static const pcv_content_kind plain = {
+    "rows", serves_plain, 1, columns, NULL, shape_plain, fill_plain,
+    single_column
+};
 
 /* ---- a class: one element -------------------------------------------- */
 
@@ -126,8 +148,10 @@ static int shape_one_hot(const pcv_stem_spec *s, const pcv_array *x,
     return 0;
 }
 
-static const pcv_content_kind one_hot = { "class", serves_one_hot, 1, columns,
-                                          NULL, shape_one_hot, fill_plain };
+static const pcv_content_kind one_hot = {
+    "class", serves_one_hot, 1, columns, NULL, shape_one_hot, fill_plain,
+    planes
+};
 
 /* ---- the table ------------------------------------------------------- */
 
@@ -172,23 +196,46 @@ static int shape(const pcv_stem *s, const pcv_array *x, int len[3])
 
 static int reserve(pcv_batch *b, size_t n)
 {
-    if (n <= b->content_cap)
+    if (n <= b->copy_cap)
         return 0;
-    pcv_free(b->content);
-    b->content_cap = 0;
-    if (!(b->content = pcv_alloc(n, sizeof(real))))
+    pcv_free(b->copy);
+    b->copy_cap = 0;
+    if (!(b->copy = pcv_alloc(n, sizeof(real))))
         return -1;
-    b->content_cap = n;
+    b->copy_cap = n;
     return 0;
+}
+
+/* n values from each of the inputs into a copy. */
+static int copy_all(pcv_batch *b, const pcv_array *const *x, int items,
+                    size_t m, size_t n)
+{
+    if (reserve(b, n * (size_t)items) < 0)
+        return -1;
+    for (int i = 0; i < items; i++)
+        if (b->stem->made->fill(b, x[i], m, b->copy + (size_t)i * n) < 0)
+            return -1;
+    b->content = b->copy;
+    return 0;
+}
+
+/* Not in double: the arrays are of floats. */
+static bool in_place(const pcv_stem *s, int items)
+{
+    return items == 1 && sizeof(real) == sizeof(float) && s->made->planar &&
+           s->made->planar(&s->spec);
 }
 
 /* All of them first: none may leave a batch half filled. */
 static int same_shapes(const pcv_batch *b, const pcv_array *const *x,
                        int items)
 {
-    for (int i = 1; i < items; i++) {
+    for (int i = 0; i < items; i++) {
         int len[3];
 
+        if (x[i]->dtype == PCV_STORED && items > 1)
+            return pcv_fail(EX_DATAERR, "a sound in a file beside others: "
+                            "want it alone");
         if (shape(b->stem, x[i], len) < 0)
             return -1;
         for (int a = 0; a < b->axes; a++)
@@ -213,11 +260,15 @@ int pcv_content_fill(pcv_batch *b, const pcv_array *const *x, int items)
     if (!fits || m > 1 << 30 || !pcv_mul(m, c, &need) ||
         !pcv_mul(need, (size_t)items, &need))
         return pcv_fail(EX_OSERR, "an input too large for this machine");
-    if (same_shapes(b, x, items) < 0 || reserve(b, need) < 0)
+    if (same_shapes(b, x, items) < 0)
         return -1;
-    for (int i = 0; i < items; i++)
-        if (s->made->fill(b, x[i], m, b->content + (size_t)i * m * c) < 0)
-            return -1;
+    b->store = x[0]->dtype == PCV_STORED ? x[0]->data : NULL;
+    if (b->store)
+        b->content = NULL;
+    else if (in_place(s, items))
+        b->content = x[0]->data;
+    else if (copy_all(b, x, items, m, m * c) < 0)
+        return -1;
     b->tokens.n = (int)m;
     b->tokens.mask = NULL;
     return 0;

@@ -48,5 +48,5 @@ static int fill(pcv_batch *b, const pcv_array *x, size_t m, real *out)
 }
 
 const pcv_content_kind pcv_content_convolved = {
-    "convolved", serves, 2, channels, init, shape, fill
+    "convolved", serves, 2, channels, init, shape, fill, NULL
 };

@@ -67,7 +67,8 @@ static int fill_video(pcv_batch *b, const pcv_array *x, size_t m, real *out)
 }
 
 const pcv_content_kind pcv_content_video = {
-    "video", serves_video, 3, video_channels, NULL, shape_video, fill_video
+    "video", serves_video, 3, video_channels, NULL, shape_video, fill_video,
+    NULL
 };
 
 /* ---- flow ------------------------------------------------------------ */
@@ -164,5 +165,6 @@ static int fill_flow(pcv_batch *b, const pcv_array *x, size_t m, real *out)
 }
 
 const pcv_content_kind pcv_content_flow = {
-    "flow", serves_flow, 2, flow_channels, init_flow, shape_flow, fill_flow
+    "flow", serves_flow, 2, flow_channels, init_flow, shape_flow, fill_flow,
+    NULL
 };

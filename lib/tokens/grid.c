@@ -3,10 +3,14 @@
  *
  * Content is kept planar (content.c), one table of features per axis is made
  * once for a grid, and the segment says so to attend, which then takes the
- * structured form.  tile() serves the other forms. */
+ * structured form.  tile() serves the other forms.  One axis of more than LONG
+ * elements (sound) has no table, which would have a row for each of them: its
+ * features are made tile by tile, and there is no segment. */
 #include "tokens.h"
 
 #include <string.h>
+
+enum { LONG = 1 << 14 };
 
 /* ---- positions ------------------------------------------------------- */
 
@@ -64,17 +68,28 @@ static int make_axis(pcv_batch *b, int a)
 
 /* ---- rows ------------------------------------------------------------ */
 
+/* Content of elements at .. at+n into the first channels of rows. */
+static void put_content(const pcv_tokens *t, int item, int at, int n, real *out)
+{
+    const pcv_batch *b = t->self;
+    size_t c = (size_t)b->stem->made->channels(&b->stem->spec);
+    size_t m = (size_t)t->n, row = (size_t)t->c;
+    const real *x = b->content + (size_t)item * m * c + (size_t)at;
+
+    for (size_t k = 0; k < c; k++, x += m)
+        for (size_t j = 0; j < (size_t)n; j++)
+            out[j * row + k] = x[j];
+}
+
 static void tile(const pcv_tokens *t, int item, int at, int n, real *out)
 {
     const pcv_batch *b = t->self;
     const pcv_segment *s = &b->segment;
-    const real *x = s->content + (size_t)item * s->item_stride;
 
+    put_content(t, item, at, n, out);
     for (int j = at; j < at + n; j++, out += t->c) {
         int rest = j;
 
-        for (int k = 0; k < s->c; k++)
-            out[k] = x[(size_t)k * s->plane + (size_t)j];
         for (int a = s->axes - 1; a >= 0; rest /= s->len[a], a--) {
             const real *row = s->table[a] +
                               (size_t)(rest % s->len[a]) * (size_t)s->cols[a];
@@ -85,6 +100,72 @@ static void tile(const pcv_tokens *t, int item, int at, int n, real *out)
     }
 }
 
+/* ---- one long axis --------------------------------------------------- */
+
+static bool is_long(const pcv_batch *b)
+{
+    return b->store || (b->axes == 1 && b->len[0] > LONG &&
+                        b->stem->spec.position != PCV_POS_NONE);
+}
+
+/* Content of elements at .. at+n, c samples of each, from a file. */
+static void put_stored(const pcv_tokens *t, int at, int n, real *out)
+{
+    const pcv_batch *b = t->self;
+    size_t c = (size_t)b->stem->made->channels(&b->stem->spec);
+    size_t count = (size_t)n * c, channel = 0;
+    float block[1024];
+
+    for (size_t i = 0; i < count; i += PCV_LEN(block)) {
+        size_t k = count - i < PCV_LEN(block) ? count - i : PCV_LEN(block);
+
+        pcv_store_floats(b->store, (size_t)at * c + i, k, block);
+        for (size_t e = 0; e < k; e++) {
+            out[channel++] = (real)block[e];
+            if (channel == c) {
+                channel = 0;
+                out += t->c;
+            }
+        }
+    }
+}
+
+static void tile_line(const pcv_tokens *t, int item, int at, int n, real *out)
+{
+    const pcv_batch *b = t->self;
+    const pcv_stem_spec *s = &b->stem->spec;
+
+    if (b->store)
+        put_stored(t, at, n, out);
+    else
+        put_content(t, item, at, n, out);
+    if (s->position == PCV_POS_NONE)
+        return;
+    out += b->stem->made->channels(s);
+    pcv_line_rows(&b->line, at, n, out + channel_of(s, 1, 0, 0),
+                  out + channel_of(s, 1, 0, 1),
+                  out + channel_of(s, 1, 0, 1 + s->bands), t->c);
+}
+
+static int bind_line(pcv_batch *b)
+{
+    const pcv_stem_spec *s = &b->stem->spec;
+
+    if (s->position != PCV_POS_NONE && b->line.n != b->len[0]) {
+        pcv_free(b->turn);
+        b->turn = pcv_alloc((size_t)PCV_LINE * (size_t)s->bands,
+                            2 * sizeof *b->turn);
+        b->line = (pcv_line){ s->position, s->bands, b->turn ? b->len[0] : 0,
+                              max_res(b, 0), b->turn };
+        if (!b->turn)
+            return -1;
+        pcv_line_turns(&b->line, b->turn);
+    }
+    b->tokens.tile = tile_line;
+    b->tokens.segments = 0;
+    return 0;
+}
+
 static int bind(pcv_batch *b, const pcv_array *const *x, int items)
 {
     pcv_segment *s = &b->segment;
@@ -92,6 +173,8 @@ static int bind(pcv_batch *b, const pcv_array *const *x, int items)
 
     if (pcv_content_fill(b, x, items) < 0)
         return -1;
+    if (is_long(b))
+        return bind_line(b);
     *s = (pcv_segment){ .axes = b->axes, .c = b->stem->made->channels(spec),
                         .content = b->content, .plane = (size_t)b->tokens.n };
     s->item_stride = s->plane * (size_t)s->c;

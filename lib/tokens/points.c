@@ -44,16 +44,16 @@ static int reserve(pcv_batch *b, size_t rows)
 {
     size_t need = rows * (size_t)b->stem->spec.channels;
 
-    if (need <= b->content_cap && rows <= b->mask_cap)
+    if (need <= b->copy_cap && rows <= b->mask_cap)
         return 0;
-    pcv_free(b->content);
+    pcv_free(b->copy);
     pcv_free(b->mask);
-    b->content_cap = b->mask_cap = 0;
-    b->content = pcv_alloc(need, sizeof(real));
+    b->copy_cap = b->mask_cap = 0;
+    b->copy = pcv_alloc(need, sizeof(real));
     b->mask = pcv_alloc(rows, 1);
-    if (!b->content || !b->mask)
+    if (!b->copy || !b->mask)
         return -1;
-    b->content_cap = need;
+    b->copy_cap = need;
     b->mask_cap = rows;
     return 0;
 }
@@ -79,8 +79,9 @@ static int bind(pcv_batch *b, const pcv_array *const *x, int items)
 
         memset(b->mask + o, 1, x[i]->dim[0]);
         for (size_t k = 0; k < most * c; k++)
-            b->content[o * c + k] = k < x[i]->dim[0] * c ? (real)in[k] : 0;
+            b->copy[o * c + k] = k < x[i]->dim[0] * c ? (real)in[k] : 0;
     }
+    b->content = b->copy;
     b->tokens.n = (int)most;
     b->tokens.mask = b->mask;
     b->tokens.tile = tile;

@@ -57,9 +57,10 @@ void pcv_batch_free(pcv_batch *b)
     pcv_free(b->part);
     pcv_free(b->segments);
     pcv_free(b->input);
-    pcv_free(b->content);
+    pcv_free(b->copy);
     pcv_free(b->work);
     pcv_free(b->table);
+    pcv_free(b->turn);
     pcv_free(b->ids);
     pcv_free(b->mask);
     for (int a = 0; a < 3; a++) {

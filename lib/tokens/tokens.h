@@ -74,14 +74,18 @@ struct pcv_batch {
     pcv_tokens tokens;
     pcv_segment segment;
     int axes, len[3];           /* the grid at hand */
-    size_t content_cap, mask_cap, work_cap;
-    real *content;              /* grids: B x c x M, planar; points: rows */
+    size_t copy_cap, mask_cap, work_cap;
+    const real *content;        /* grids: B x c x M, planar; points: rows */
+    real *copy;                 /* .. where that is no array of the input */
+    pcv_store *store;           /* or the samples of a sound, in order */
     real *work;                 /* scratch of what makes the content */
     int *ids;                   /* text: B x M */
     unsigned char *mask;        /* B x M, when lengths differ */
     real *axis[3];              /* Fourier tables of the grid at hand */
     int *channel[3];
     int made[3];                /* lengths the tables were made for */
+    pcv_line line;              /* or of one axis that is too long for that */
+    double *turn;
     real *table;                /* learned positions for another grid, .. */
     int table_len[3];           /* .. this one */
     pcv_batch *part;            /* parts, owned */
@@ -100,9 +104,12 @@ int pcv_stem_elements(const pcv_stem *s);
 /* Binds a batch to B inputs as data/prepare.c makes them (image F32 [c,H,W],
  * sound F32 [n], bytes I32 [n], points and plain F32 [n][c], flow F32
  * [2,3,H,W] or their neighbourhoods [2,27,H,W], video F32 [T,3,H,W], one-hot
- * F32 [k]), copying what it needs.  Of parts input b is x[b * parts ..], NULL
- * where a part is absent.  Grids of a batch must be of one size; texts are
- * padded and masked.  0 or -1.  A zeroed batch is a fresh one. */
+ * F32 [k]).  What lies in an array as it is needed is read there (a picture:
+ * content kinds that are `planar`), so the arrays must stay until the next bind
+ * or the last use of the tokens; the rest is copied.  Of parts input b is
+ * x[b * parts ..], NULL where a part is absent.  Grids of a batch must be of
+ * one size; texts are padded and masked.  0 or -1.  A zeroed batch is a fresh
+ * one. */
 int pcv_batch_bind(pcv_batch *b, const pcv_stem *s, const pcv_array *const *x,
                    int items);
 void pcv_batch_free(pcv_batch *b);
@@ -134,6 +141,8 @@ struct pcv_content_kind {
     /* One input into its planes: element j, channel k at k * m + j.  0 or -1
      * (out of memory). */
     int (*fill)(pcv_batch *b, const pcv_array *x, size_t m, real *out);
+    /* Does an array have its planes as they are?  NULL: never. */
+    bool (*planar)(const pcv_stem_spec *s);
 };
 
 /* pixels, sound in patches, rows of an array, one-hot: content.c; pictures
@@ -144,7 +153,8 @@ extern const pcv_content_kind pcv_content_convolved, pcv_content_video,
 const pcv_content_kind *pcv_content_find(const pcv_stem_spec *s);  /* NULL */
 /* "an input of shape .., want": -1. */
 int pcv_content_misfit(const pcv_array *x, const char *want);
-/* Fills b->content (planar) and the sizes from B inputs of one shape. */
+/* Sets b->content (planar) and the sizes from B inputs of one shape: one input
+ * with planes is read where it is, one that is stored stays in b->store. */
 int pcv_content_fill(pcv_batch *b, const pcv_array *const *x, int items);
 
 /* ---- rows.c: rows that are in memory --------------------------------- */
