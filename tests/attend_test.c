@@ -392,7 +392,7 @@ static void test_lse(void **state)
         y = pcv_alloc(p.ny, sizeof *y);
         plain = record(&p, PCV_FORM_PLAIN, &want);
         forward(&p, PCV_FORM_PLAIN, y, &want);
-        for (int form = PCV_FORM_TILED; form <= PCV_FORM_FOLDED; form++) {
+        for (int form = PCV_FORM_TILED; form <= PCV_FORM_GRID; form++) {
             kept = record(&p, form, &have);
             forward(&p, form, y, &have);
             help_below(help_error(have.lse, want.lse, p.nl, 0),

@@ -295,7 +295,7 @@ typedef struct {
     real *shared;               /* parts: B*asked x their common width */
     real *pooled;               /* mean: B x D */
     bool prepared;              /* keys and values of the latents are there */
-    pcv_ask_fold *fold;         /* answers x B: latents as grids read them, .. */
+    pcv_ask_fold *fold;         /* answers x B: folded latents, .. */
     int folded;                 /* .. there of this answer; -1 */
     real *out, *dout;           /* B*asked x outputs */
     pcv_block_record decoded;

@@ -371,11 +371,11 @@ static void ask_grid(pcv_session *s, int which, const pcv_segment *grid,
     const pcv_block *b = &s->net->decoder;
     size_t latents = (size_t)s->net->spec.latents;
     pcv_ask_fold *fold = &s->fold[which * s->items];
+    const real *k = s->decoded.read.k, *v = s->decoded.read.v;
 
     for (size_t i = 0; s->folded != which && i < (size_t)s->items; i++)
-        pcv_ask_prepare(b, grid, s->decoded.read.k + i * latents * (size_t)b->qk,
-                        s->decoded.read.v + i * latents * (size_t)b->v,
-                        &fold[i], &s->scratch);
+        pcv_ask_prepare(b, grid, k + i * latents * (size_t)b->qk,
+                        v + i * latents * (size_t)b->v, &fold[i], &s->scratch);
     s->folded = which;
     pcv_block_ask(b, grid, fold, s->items, index, n, s->ask, s->answer,
                   &s->decoded, &s->scratch);

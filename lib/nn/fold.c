@@ -44,13 +44,34 @@ void pcv_fold_queries(const pcv_reader *r, int items, int n, const real *q,
                   raw + mul(b * n, r->heads * r->norm->n));
 }
 
+typedef struct {
+    const pcv_norm *l;
+    const real *z;
+    real *a;
+    size_t rows;
+} affine_job;
+
+enum { AFFINE_ROWS = 64 };
+
+static void affine_rows(void *arg, int i)
+{
+    const affine_job *j = arg;
+    const pcv_norm *l = j->l;
+    size_t at = (size_t)i * AFFINE_ROWS, end = at + AFFINE_ROWS;
+
+    for (; at < end && at < j->rows; at++)
+        for (int k = 0; k < l->n; k++)
+            j->a[at * (size_t)l->n + (size_t)k] =
+                l->g->w[k] * j->z[at * (size_t)l->n + (size_t)k] + l->b->w[k];
+}
+
 /* a = g z + b over rows of C. */
 static void affine(const pcv_norm *l, const real *z, size_t rows, real *a)
 {
-    for (size_t i = 0; i < rows; i++)
-        for (int k = 0; k < l->n; k++)
-            a[i * (size_t)l->n + (size_t)k] =
-                l->g->w[k] * z[i * (size_t)l->n + (size_t)k] + l->b->w[k];
+    affine_job j = { l, z, a, rows };
+
+    pcv_parallel((int)((rows + AFFINE_ROWS - 1) / AFFINE_ROWS), affine_rows,
+                 &j);
 }
 
 static void add_bias(const pcv_linear *l, int rows, real *y)

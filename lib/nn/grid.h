@@ -55,6 +55,7 @@ typedef struct {
     bool backward;
     const real *raw;            /* B x N x H x C: scaled W_k^T q */
     const pcv_folds *folds;     /* folded already, the same for all items */
+    const real *shift;          /* N x H of all items, or of folds alone */
     const real *dz, *z, *lse;   /* backward */
     real *zout, *lseout, *du;
     double *sum[3], *square[3]; /* per segment: its axes' tables, in order */
@@ -72,10 +73,10 @@ typedef struct {
 } grid_tile;
 
 /* Everything a pass takes from an arena: the per-thread work, the axis sums,
- * and `arrays` matrices of B x N x H x C. */
+ * and arrays: raw (B x N x H x C), shift (B x N x H); backward: dz and du, as
+ * raw. */
 void pcv_grid_layout(const pcv_reader *r, const pcv_tokens *t, int n,
-    bool backward, pcv_arena *a, grid_job *j, real **array,
-    int arrays);
+                     bool backward, pcv_arena *a, grid_job *j, real **array);
 
 /* Sums and sums of squares of each table row: LayerNorm's share of an axis. */
 void pcv_grid_axes(grid_job *j);

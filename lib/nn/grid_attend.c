@@ -145,6 +145,11 @@ static double mean_of(const real *x, int c)
     return sum / c;
 }
 
+static real shift_of(const grid_job *j, int item, int read)
+{
+    return j->shift[mul(j->folds ? 0 : item, j->reads) + (size_t)read];
+}
+
 static void forward_group(void *arg, int task)
 {
     const grid_job *j = arg;
@@ -168,28 +173,9 @@ static void forward_group(void *arg, int task)
             z[k] = (real)(((double)w->s.done[mul(i, c) + (size_t)k] - mean) /
                           w->s.p[i]);
         j->lseout[read + (size_t)i] =
+            shift_of(j, item, group * GROUP + i) +
             (real)((double)w->s.top[i] / bits + log(w->s.p[i]));
     }
-}
-
-/* raw = W_k^T q / sqrt(d), per head, n queries of one item: products that
- * depend on the item alone, so that its neighbours do not change a bit. */
-static void fold_item(const pcv_reader *r, int n, const real *q, real *raw)
-{
-    int c = r->norm->n, qk = r->key->out, d = qk / r->heads;
-
-    for (int h = 0; h < r->heads; h++)
-        pcv_matmul(false, false, n, c, d, (real)(1 / sqrt((double)d)),
-                   q + h * d, qk, r->key->w->w + mul(h * d, c), c, 0,
-                   raw + mul(h, c), r->heads * c);
-}
-
-static void fold_queries(const pcv_reader *r, int items, int n, const real *q,
-                         real *raw)
-{
-    for (int b = 0; b < items; b++)
-        fold_item(r, n, q + mul(b * n, r->key->out),
-                  raw + mul(b * n, r->heads * r->norm->n));
 }
 
 /* Folds and tables of a group, to be kept. */
@@ -208,86 +194,40 @@ static void keep_group(void *arg, int group)
     }
 }
 
-/* Folded queries of all items, or what is kept of the first: all have them. */
-static void fold(grid_job *j, const real *q, real *raw, pcv_folds *kept)
+/* Folded queries of all items, or what is kept of the first: all have them.
+ * What the softmax does not see of the scores goes to j->shift. */
+static void fold(grid_job *j, const real *q, real *raw, real *shift,
+                 pcv_folds *kept)
 {
+    int items = kept ? 1 : j->t->items;
+
     j->raw = raw;
     j->folds = kept;
-    if (!kept) {
-        fold_queries(j->r, j->t->items, j->n, q, raw);
-    } else if (!kept->ready) {
-        fold_item(j->r, j->n, q, raw);
-        pcv_parallel(j->groups, keep_group, j);
-        kept->ready = true;
-    }
-}
-
-typedef struct {
-    const pcv_norm *l;
-    const real *z;
-    real *a;
-    size_t rows;
-} affine_job;
-
-enum { AFFINE_ROWS = 64 };
-
-static void affine_rows(void *arg, int i)
-{
-    const affine_job *j = arg;
-    const pcv_norm *l = j->l;
-    size_t at = (size_t)i * AFFINE_ROWS, end = at + AFFINE_ROWS;
-
-    for (; at < end && at < j->rows; at++)
-        for (int k = 0; k < l->n; k++)
-            j->a[at * (size_t)l->n + (size_t)k] =
-                l->g->w[k] * j->z[at * (size_t)l->n + (size_t)k] + l->b->w[k];
-}
-
-/* a = g z + b over rows of C. */
-static void affine(const pcv_norm *l, const real *z, size_t rows, real *a)
-{
-    affine_job j = { l, z, a, rows };
-
-    pcv_parallel((int)((rows + AFFINE_ROWS - 1) / AFFINE_ROWS), affine_rows,
-                 &j);
-}
-
-static void add_bias(const pcv_linear *l, int rows, real *y)
-{
-    const pcv_rows *k = pcv_rows_get();
-
-    for (int i = 0; l->b && i < rows; i++)
-        k->add(y + mul(i, l->out), l->b->w, l->out);
-}
-
-/* y = W_v a + b_v, per head, for n queries of one item. */
-static void value_item(const pcv_reader *r, int n, const real *a, real *y)
-{
-    int c = r->norm->n, v = r->value->out, dv = v / r->heads;
-
-    for (int h = 0; h < r->heads; h++)
-        pcv_matmul(false, true, n, dv, c, 1, a + mul(h, c), r->heads * c,
-                   r->value->w->w + mul(h * dv, c), c, 0, y + h * dv, v);
-    add_bias(r->value, n, y);
+    j->shift = kept ? kept->shift : shift;
+    if (kept && kept->ready)
+        return;
+    pcv_fold_queries(j->r, items, j->n, q, raw);
+    pcv_fold_shift(j->r, items * j->n, q, raw, kept ? kept->shift : shift);
+    if (!kept)
+        return;
+    pcv_parallel(j->groups, keep_group, j);
+    kept->ready = true;
 }
 
 void pcv_grid_forward(const pcv_reader *r, const pcv_tokens *t, int n,
                       const real *q, real *y, pcv_read_record *rec,
                       pcv_arena *scratch)
 {
-    real *raw;
+    real *array[2];             /* raw, then scratch; shift */
     grid_job j;
 
-    pcv_grid_layout(r, t, n, false, scratch, &j, &raw, 1);
+    pcv_grid_layout(r, t, n, false, scratch, &j, array);
     pcv_grid_axes(&j);
-    fold(&j, q, raw, rec->folds);
+    fold(&j, q, array[0], array[1], rec->folds);
     j.zout = rec->z;
     j.lseout = rec->lse;
     pcv_parallel(t->items * j.groups, forward_group, &j);
-    affine(r->norm, rec->z, mul(t->items * n, r->heads), raw);
-    for (int b = 0; b < t->items; b++)
-        value_item(r, n, raw + mul(b * j.reads, t->c),
-                   y + mul(b * n, r->value->out));
+    pcv_unfold_values(r, t->items, n, rec->z, array[0], y);
 }
 
 /* ---- backward -------------------------------------------------------- */
@@ -390,7 +330,8 @@ static void backward_group(const grid_job *j, int item, int group)
     pcv_fold_open(j, &w->dz, j->dz + o, count, NULL, 1);
     pcv_pooled_open(j, &w->s, count);
     for (int i = 0; i < count; i++) {
-        w->s.top[i] = j->lse[read + (size_t)i];
+        w->s.top[i] = j->lse[read + (size_t)i] -
+                      shift_of(j, item, group * GROUP + i);
         w->s.p[i] = (double)k->dot(j->dz + o + mul(i, c), j->z + o + mul(i, c),
                                    c);
     }
@@ -420,67 +361,6 @@ static void backward_item(void *arg, int item)
         backward_group(j, item, g);
 }
 
-/* From dy through the value projection: dz (returned in da), and the gradients
- * of W_v, b_v and of the norm's share of it.  a is scratch. */
-static void value_backward(const pcv_reader *r, int rows, const real *dy,
-                           const real *z, real *a, real *da)
-{
-    const pcv_norm *l = r->norm;
-    int c = l->n, h = r->heads, v = r->value->out, dv = v / h;
-    size_t reads = mul(rows, h);
-
-    affine(l, z, reads, a);
-    for (int k = 0; k < h; k++) {
-        const real *w = r->value->w->w + mul(k * dv, c);
-
-        pcv_matmul(false, false, rows, c, dv, 1, dy + k * dv, v, w, c, 0,
-                   da + mul(k, c), h * c);
-        if (r->value->w->g)
-            pcv_matmul(true, false, dv, c, rows, 1, dy + k * dv, v,
-                       a + mul(k, c), h * c, 1,
-                       r->value->w->g + mul(k * dv, c), c);
-    }
-    if (r->value->b && r->value->b->g)
-        pcv_column_sums(dy, rows, v, r->value->b->g);
-    for (size_t i = 0; i < reads; i++)
-        for (int k = 0; k < c; k++) {
-            size_t o = i * (size_t)c + (size_t)k;
-
-            if (l->g->g) {
-                l->b->g[k] += da[o];
-                l->g->g[k] += da[o] * z[o];
-            }
-            da[o] *= l->g->w[k];
-        }
-}
-
-/* From du through the key projection: dq, W_k and the norm's gain.  The key
- * bias moves all scores of a row alike: its gradient is exactly zero. */
-static void key_backward(const pcv_reader *r, int rows, const real *q,
-                         const real *raw, real *du, real *dq)
-{
-    const pcv_norm *l = r->norm;
-    int c = l->n, h = r->heads, qk = r->key->out, d = qk / h;
-    real scale = (real)(1 / sqrt((double)d));
-
-    for (size_t i = 0; i < mul(rows, h); i++)
-        for (int k = 0; k < c; k++) {
-            size_t o = i * (size_t)c + (size_t)k;
-
-            if (l->g->g)
-                l->g->g[k] += du[o] * raw[o];
-            du[o] *= l->g->w[k];
-        }
-    for (int k = 0; k < h; k++) {
-        pcv_matmul(false, true, rows, d, c, scale, du + mul(k, c), h * c,
-                   r->key->w->w + mul(k * d, c), c, 1, dq + k * d, qk);
-        if (r->key->w->g)
-            pcv_matmul(true, false, d, c, rows, scale, q + k * d, qk,
-                       du + mul(k, c), h * c, 1, r->key->w->g + mul(k * d, c),
-                       c);
-    }
-}
-
 static bool content_learns(const pcv_tokens *t)
 {
     for (int i = 0; i < t->segments; i++)
@@ -495,21 +375,20 @@ void pcv_grid_backward(const pcv_reader *r, const pcv_tokens *t, int n,
                        pcv_arena *scratch)
 {
     int rows = t->items * n;
-    real *array[3];             /* raw; dz; du, first scratch for a */
+    real *array[4];             /* raw; shift; dz; du, first scratch for a */
     grid_job j;
 
-    pcv_grid_layout(r, t, n, true, scratch, &j, array, 3);
+    pcv_grid_layout(r, t, n, true, scratch, &j, array);
     pcv_grid_axes(&j);
-    fold_queries(r, t->items, n, q, array[0]);
-    value_backward(r, rows, dy, rec->z, array[2], array[1]);
-    j.raw = array[0];
-    j.dz = array[1];
-    j.du = array[2];
+    fold(&j, q, array[0], array[1], NULL);
+    pcv_unfold_values_backward(r, rows, dy, rec->z, array[3], array[2]);
+    j.dz = array[2];
+    j.du = array[3];
     j.z = rec->z;
     j.lse = rec->lse;
     if (content_learns(t))
         pcv_parallel(t->items, backward_item, &j);
     else
         pcv_parallel(t->items * j.groups, backward_task, &j);
-    key_backward(r, rows, q, array[0], array[2], dq);
+    pcv_fold_queries_backward(r, rows, q, array[0], array[3], dq);
 }

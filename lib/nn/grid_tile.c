@@ -74,14 +74,11 @@ static void work_layout(const pcv_tokens *t, bool backward, pcv_arena *a,
     w->g = pcv_arena_take(a, mul(widest(t, 3) + 1, TILE), sizeof(real));
 }
 
-/* Everything a pass takes: the per-thread work, the axis sums, and `arrays`
- * matrices of B x N x H x C. */
 void pcv_grid_layout(const pcv_reader *r, const pcv_tokens *t, int n,
-                       bool backward, pcv_arena *a, grid_job *j, real **array,
-                       int arrays)
+                     bool backward, pcv_arena *a, grid_job *j, real **array)
 {
     grid_work none;
-    size_t all = mul(t->items, n) * mul(r->heads, t->c);
+    size_t reads = mul(t->items * n, r->heads), c = (size_t)t->c;
 
     memset(j, 0, sizeof *j);
     j->r = r;
@@ -96,8 +93,8 @@ void pcv_grid_layout(const pcv_reader *r, const pcv_tokens *t, int n,
         j->sum[k] = pcv_arena_take(a, len, sizeof(double));
         j->square[k] = pcv_arena_take(a, len, sizeof(double));
     }
-    for (int k = 0; k < arrays; k++)
-        array[k] = pcv_arena_take(a, all, sizeof(real));
+    for (int k = 0; k < (backward ? 4 : 2); k++)
+        array[k] = pcv_arena_take(a, k == 1 ? reads : reads * c, sizeof(real));
     j->per_thread = pcv_arena_take(a, (size_t)pcv_threads(), sizeof(grid_work));
     for (int k = 0; k < pcv_threads(); k++)
         work_layout(t, backward, a, j->per_thread ? &j->per_thread[k] : &none);
@@ -107,10 +104,10 @@ size_t pcv_grid_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
                         bool backward)
 {
     pcv_arena a = {0};
-    real *array[3];
+    real *array[4];
     grid_job j;
 
-    pcv_grid_layout(r, t, n, backward, &a, &j, array, backward ? 3 : 1);
+    pcv_grid_layout(r, t, n, backward, &a, &j, array);
     return a.peak;
 }
 
@@ -213,6 +210,7 @@ bool pcv_folds_layout(const pcv_reader *r, const pcv_tokens *t, int n,
         return false;
     f->full = pcv_arena_take(a, reads * (size_t)t->c, sizeof(real));
     f->table = pcv_arena_take(a, reads * lengths, sizeof(real));
+    f->shift = pcv_arena_take(a, reads, sizeof(real));
     return true;
 }
 

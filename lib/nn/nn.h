@@ -231,6 +231,7 @@ enum pcv_form {
 typedef struct {
     real *full;                 /* N*H x C */
     real *table;                /* of each axis of each segment: N*H x len */
+    real *shift;                /* N*H: what the softmax does not see */
     bool ready;                 /* set by the first forward */
 } pcv_folds;
 
