@@ -28,7 +28,8 @@ typedef struct {
     char *said[MOST_REMARKS];   /* remarks, so that each is said once */
     size_t remarks;
     pthread_mutex_t take, lock;
-    pthread_cond_t moved;       /* anything below has changed */
+    pthread_cond_t moved;       /* anything below has changed, .. */
+    pthread_cond_t over;        /* .. in a way that may end the run */
     slot *ring;
     size_t batch, taken, emitted;
     int alive, busy;            /* threads; those that have an item */
@@ -241,6 +242,8 @@ static void deliver(pump *p, slot *s)
     emit_those_done(p);
     p->busy--;
     pthread_cond_broadcast(&p->moved);
+    if (p->halted)
+        pthread_cond_signal(&p->over);
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -262,6 +265,7 @@ static void *run_worker(void *arg)
     pthread_mutex_lock(&p->lock);
     p->alive--;
     pthread_cond_broadcast(&p->moved);
+    pthread_cond_signal(&p->over);
     pthread_mutex_unlock(&p->lock);
     return NULL;
 }
@@ -292,13 +296,13 @@ static void wait_for_end(pump *p)
 
     pthread_mutex_lock(&p->lock);
     while (p->alive && !(p->halted && p->busy == 0))
-        pthread_cond_wait(&p->moved, &p->lock);
+        pthread_cond_wait(&p->over, &p->lock);
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_nsec += 20000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     while (p->alive &&
-           pthread_cond_timedwait(&p->moved, &p->lock, &until) == 0)
+           pthread_cond_timedwait(&p->over, &p->lock, &until) == 0)
         ;
     p->totals.left = p->alive > 0;
     pthread_mutex_unlock(&p->lock);
@@ -318,6 +322,7 @@ static pump *open_pump(const pump_job *job)
     pthread_mutex_init(&p->take, NULL);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->moved, NULL);
+    pthread_cond_init(&p->over, NULL);
     return p;
 }
 
@@ -334,6 +339,7 @@ static void close_pump(pump *p)
         free(p->said[i]);
     pcv_bytes_free(&p->complaint);
     pthread_cond_destroy(&p->moved);
+    pthread_cond_destroy(&p->over);
     pthread_mutex_destroy(&p->lock);
     pthread_mutex_destroy(&p->take);
     free(p->ring);

@@ -1,7 +1,8 @@
 /* file.c - whole files in, whole files out.
  *
  * In: a regular file is mapped; a pipe, a device, or a file whose size is
- * not known (those under /proc say 0) is read to its end.
+ * not known (those under /proc say 0) is read to its end.  So is a small file:
+ * unmapping interrupts every other thread, which costs more than a copy.
  *
  * Out: the data goes to DIR/.NAME.tmp.PID.N, then fsync, close, rename,
  * fsync of DIR.  At every moment PATH is the old file or the new one.  What
@@ -96,7 +97,7 @@ static int map(pcv_file *f, int fd, const char *path, const struct stat *st,
     void *data;
 
     /* Standard input may have been read in part by a program before us. */
-    if (!S_ISREG(st->st_mode) || st->st_size <= 0 ||
+    if (!S_ISREG(st->st_mode) || st->st_size <= CHUNK ||
         lseek(fd, 0, SEEK_CUR) != 0)
         return 0;
     if (limit && (uintmax_t)st->st_size > limit)

@@ -11,6 +11,7 @@
 #include "kern.h"
 
 #include <cblas.h>
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,12 +19,28 @@
 
 static pthread_mutex_t serial = PTHREAD_MUTEX_INITIALIZER;
 
+/* OpenBLAS starts a thread per processor when it is loaded, and each spins for
+ * a tenth of a second before it sleeps: time taken from ours.  They are not
+ * wanted; the call that ends them (OpenBLAS makes it before a fork) is no part
+ * of cblas.h, and the serial flavour lacks it. */
+static void end_blas_threads(void)
+{
+    void *symbol = dlsym(RTLD_DEFAULT, "blas_thread_shutdown_");
+    int (*end)(void);
+
+    memcpy(&end, &symbol, sizeof end);
+    if (end)
+        end();
+}
+
 static bool blas_ready(void)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     static _Thread_local bool ready;
     static _Thread_local bool threadsafe;
 
     if (!ready) {
+        pthread_once(&once, end_blas_threads);
         openblas_set_num_threads(1);
         threadsafe = openblas_get_parallel() != OPENBLAS_SEQUENTIAL;
         ready = true;
