@@ -1,16 +1,25 @@
 #!/usr/bin/env bash
-# run.sh [--units] BUILD_DIR - runs the unit tests of BUILD_DIR/tests and,
-# without --units, the shell tests of tests/cli on the programs of BUILD_DIR.
+# run.sh [--units | --arm] BUILD_DIR - runs the unit tests of BUILD_DIR/tests
+# and the shell tests of tests/cli on the programs of BUILD_DIR; with --units
+# the former alone; with --arm the former under qemu-aarch64, and arm.sh.
 # All of them speak TAP.  Failures are shown with their output; the last line
 # is the sum.
 set -u
-units=false
-if [ "${1:-}" = --units ]; then
-    units=true
+emulator=
+scripts='tests/cli/*.sh'
+case ${1:-} in
+--units)
+    scripts=
     shift
-fi
+    ;;
+--arm)
+    emulator=qemu-aarch64
+    scripts=tests/arm.sh
+    shift
+    ;;
+esac
 if [ $# -ne 1 ]; then
-    echo "usage: tests/run.sh [--units] BUILD_DIR" >&2
+    echo "usage: tests/run.sh [--units | --arm] BUILD_DIR" >&2
     exit 64
 fi
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -62,14 +71,13 @@ run() { # name, command...
 export CMOCKA_MESSAGE_OUTPUT=TAP
 cd "$root" || exit 66
 for test in "$build"/tests/*_test; do
-    [ -x "$test" ] && run "$(basename "$test")" "$test"
+    # shellcheck disable=SC2086
+    [ -x "$test" ] && run "$(basename "$test")" $emulator "$test"
 done
-if ! $units; then
-    export PCV_BIN=$build
-    for test in tests/cli/*.sh; do
-        [ "$test" = tests/cli/lib.sh ] || run "$test" bash "$test"
-    done
-fi
+export PCV_BIN=$build
+for test in $scripts; do
+    [ "$test" = tests/cli/lib.sh ] || run "$test" bash "$test"
+done
 
 sum="$passed passed, $failed failed"
 [ "$skipped" -eq 0 ] || sum="$sum, $skipped skipped"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 extern const pcv_rows pcv_rows_base, pcv_rows_avx2, pcv_rows_avx512;
+extern const pcv_rows pcv_rows_neon;
 
 int pcv_rows_all(const pcv_rows *out[4])
 {
@@ -23,6 +24,8 @@ int pcv_rows_all(const pcv_rows *out[4])
             __builtin_cpu_supports("avx512vl"))
             out[n++] = &pcv_rows_avx512;
     }
+#elif defined __aarch64__
+    out[n++] = &pcv_rows_neon;      /* every such processor has it */
 #endif
     return n;
 }

@@ -151,8 +151,8 @@ void pcv_bicubic_grid(const real *in, int h, int w, int c, real *out, int oh,
 
 /* ---- cpu.c ----------------------------------------------------------- */
 
-/* The table of the best instruction set this processor has; PCV_CPU=base,
- * avx2 or avx512 in the environment forces a lower one. */
+/* The table of the best instruction set this processor has; PCV_CPU=base, avx2,
+ * avx512 or neon in the environment forces a lower one. */
 const pcv_rows *pcv_rows_get(void);
 /* All compiled tables that this processor can run, base first; for tests. */
 int pcv_rows_all(const pcv_rows *out[4]);

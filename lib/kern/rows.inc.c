@@ -1,6 +1,8 @@
 /* rows.inc.c - every vector loop of the library, in plain C.  rows_base.c,
- * rows_avx2.c and rows_avx512.c each define ROWS_NAME and ROWS_TABLE and
- * include this file, and the Makefile compiles each for its instruction set.
+ * rows_avx2.c, rows_avx512.c and rows_neon.c each define ROWS_NAME and
+ * ROWS_TABLE and include this file, and the Makefile compiles each for its
+ * instruction set.  The base is what every processor of a kind has (SSE2, or
+ * NEON) without fused multiply-add; the others have that.
  *
  * Three rules keep the loops both vector code and honest about NaN: clamps
  * are written x < lo ? lo : x (a NaN passes, fmaxf would not vectorise);
