@@ -479,6 +479,26 @@ static void check_content(const char *path, const char *want)
     pcv_file_close(&f);
 }
 
+/* A large file is mapped, a small one read. */
+static void test_file_mapped(void **state)
+{
+    const char *path = in_dir("large");
+    char *big = calloc(100000, 1);
+    pcv_file f;
+
+    (void)state;
+    big[99999] = 'z';
+    assert_int_equal(pcv_save_file(path, big, 100000), 0);
+    assert_int_equal(pcv_file_open(&f, path, 0), 0);
+    assert_true(f.mapped);
+    assert_memory_equal(f.data, big, 100000);
+    pcv_file_close(&f);
+    assert_int_equal(pcv_file_open(&f, path, 99999), -1);
+    assert_failed(EX_DATAERR, "large: larger than the limit of 99999 bytes");
+    unlink(path);
+    free(big);
+}
+
 static void test_file_open(void **state)
 {
     const char *path = in_dir("five");
@@ -487,7 +507,7 @@ static void test_file_open(void **state)
     (void)state;
     assert_int_equal(pcv_save_file(path, "12345", 5), 0);
     assert_int_equal(pcv_file_open(&f, path, 5), 0);
-    assert_true(f.mapped);
+    assert_false(f.mapped);
     assert_memory_equal(f.data, "12345", 5);
     pcv_file_close(&f);
     assert_int_equal(pcv_file_open(&f, path, 4), -1);
