@@ -1020,6 +1020,7 @@ int main(void)
         TEST(test_utf8),
         TEST(test_escape),
         TEST(test_json_string),
+        TEST(test_file_mapped),
         TEST(test_file_open),
         TEST(test_stdin),
         TEST(test_saver),

@@ -676,6 +676,37 @@ static void check_grid_sweep(const pcv_rows *k, int n)
     sweep_of(k, n, 3);
 }
 
+/* One to three tables; the largest, and a NaN that stays where it is. */
+static void check_ask_score(const pcv_rows *k, int n)
+{
+    real *t[3], *bias = normal(n, 83, 1);
+    const real *table[3];
+
+    for (int i = 0; i < 3; i++)
+        table[i] = t[i] = normal(n, 80 + (uint64_t)i, 1);
+    for (int tables = 1; tables <= 3; tables++) {
+        real *s = normal(n, 84, 1), *s0 = copy(s, n);
+        real top = k->ask_score(s, n, (real)1.5, table, tables, bias);
+
+        for (int i = 0; i < n; i++) {
+            double sum = (double)s0[i];
+
+            for (int a = 0; a < tables; a++)
+                sum += (double)t[a][i];
+            near(s[i], 1.5 * sum + (double)bias[i], TOL(4e-6, 1e-14), "score",
+                 n, i);
+        }
+        near(top, (double)k->max(s, n), 0, "top", n, tables);
+        s[n / 2] = (real)NAN;
+        k->ask_score(s, n, 1, table, tables, bias);
+        near(s[n / 2], (double)NAN, 0, "NaN", n, tables);
+        pcv_free(s);
+        pcv_free(s0);
+    }
+    free3(t[0], t[1], t[2]);
+    pcv_free(bias);
+}
+
 /* Statistics from sums, against those of the whole rows. */
 static void check_grid_stats(const pcv_rows *k, int n)
 {
@@ -731,7 +762,7 @@ static const struct {
     LOOP(norm), LOOP(norm_back), LOOP(norm_sums), LOOP(gelu), LOOP(gelu_back),
     LOOP(gelu_tanh), LOOP(gelu_tanh_back), LOOP(soft_back), LOOP(adam),
     LOOP(grid_score), LOOP(grid_weigh), LOOP(grid_sweep), LOOP(grid_back),
-    LOOP(outer_add), LOOP(outer_sum), LOOP(grid_stats),
+    LOOP(ask_score), LOOP(outer_add), LOOP(outer_sum), LOOP(grid_stats),
 };
 
 static int number, failed;
