@@ -23,7 +23,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROWS = 128 };
+enum { ROWS = 256 };             /* few: a product packs all values for them */
 
 static size_t mul(int a, int b)
 {
