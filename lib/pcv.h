@@ -33,7 +33,8 @@ extern "C" {
 #endif
 
 const char *pcv_version(void);          /* "0.1.0" */
-/* Several lines: version, BLAS and its kernel, vector instructions, codecs. */
+/* Several lines: version, BLAS and its kernel, oneDNN or none, vector
+ * instructions. */
 const char *pcv_build_info(void);
 
 const char *pcv_error(void);            /* "" when nothing failed */
@@ -65,6 +66,10 @@ typedef struct pcv_model pcv_model;
  * every place tried.  NULL name: the default model.  The caller closes it. */
 pcv_model *pcv_model_open(const char *name);
 void pcv_model_close(pcv_model *m);     /* NULL ok */
+/* How the model's blocks compute: "f32", or faster and with smaller weights
+ * "bf16" and "int8" (by oneDNN, where the build found it: pcv_build_info).
+ * After opening, before anything else, once; 0 or -1. */
+int pcv_model_precision_set(pcv_model *m, const char *precision);
 /* Where a directory of that name would be looked for, one a line; freed with
  * free(). */
 char *pcv_model_places(const char *name);

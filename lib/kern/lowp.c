@@ -52,8 +52,13 @@ int pcv_lowp_round(int n)
 
 pcv_lowp *pcv_lowp_open(int precision)
 {
-    pcv_lowp *l = pcv_alloc(1, sizeof *l);
+    pcv_lowp *l = NULL;
 
+    if (!pcv_onednn_name())
+        pcv_fail(EX_USAGE, "products of bf16 and int8: this pcv was built "
+                 "without oneDNN (build it where libdnnl-dev is installed)");
+    else
+        l = pcv_alloc(1, sizeof *l);
     if (!l)
         return NULL;
     l->precision = precision;
@@ -355,8 +360,7 @@ static void tile_bf16(const product *j, pcv_place *place, int at, int rows)
     for (int r = 0; r < rows; r++, c += p->shape->n) {
         real *y = j->y + (size_t)(at + r) * (size_t)p->out;
 
-        for (int i = 0; i < p->out; i++)
-            y[i] = (real)c[i];
+        memcpy(y, c, (size_t)p->out * sizeof *c);       /* real is float */
         if (j->b)
             k->add(y, j->b, p->out);
     }

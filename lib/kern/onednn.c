@@ -331,6 +331,7 @@ void pcv_place_run(pcv_place *o, const void *packed)
 
 #else
 
+/* Never reached but for the first: pcv_lowp_open says why. */
 const char *pcv_onednn_name(void)
 {
     return NULL;
@@ -342,9 +343,7 @@ int pcv_tile_open(pcv_tile **out, int type, int k, int n)
     (void)k;
     (void)n;
     *out = NULL;
-    return pcv_fail(EX_USAGE, "products of 16 and 8 bits: pcv was built "
-                    "without oneDNN (build it where libdnnl-dev is "
-                    "installed)");
+    return 0;
 }
 
 void pcv_tile_close(pcv_tile *t)

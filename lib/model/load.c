@@ -308,6 +308,8 @@ char *pcv_net_identity(const pcv_net *n)
     uint64_t a = 1, b = 2;
     pcv_buf out = {0};
 
+    if (n->id)
+        return pcv_strdup(n->id);
     for (int k = 0; k < n->params.count; k++)
         for (size_t i = 0; i < n->params.param[k]->count; i++) {
             uint64_t bits = 0;

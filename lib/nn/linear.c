@@ -37,6 +37,10 @@ static void fill(void *arg, int i)
 
 void pcv_linear_forward(const pcv_linear *l, const real *x, int rows, real *y)
 {
+    if (l->packed) {
+        pcv_packed_product(l->packed, x, rows, l->b ? l->b->w : NULL, y);
+        return;
+    }
     if (l->b) {
         biases s = { l->b->w, y, rows, l->out };
 
