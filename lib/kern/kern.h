@@ -190,7 +190,8 @@ void pcv_lowp_close(pcv_lowp *l);               /* NULL ok */
  * each row (output) to -127 .. 127 times a scale of its own (pcv_quantise). */
 typedef struct pcv_packed pcv_packed;
 pcv_packed *pcv_packed_open(pcv_lowp *l, const real *w /* out x in */, int out,
-                            int in);            /* NULL with a message */
+                            int in);            /* NULL with a message; safe
+                                                   from several threads */
 void pcv_packed_close(pcv_packed *p);           /* NULL ok */
 size_t pcv_packed_bytes(const pcv_packed *p);
 /* y (rows x out) = x (rows x in) W^T + b (NULL: 0), on all threads.  Rows of x

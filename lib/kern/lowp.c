@@ -32,6 +32,8 @@ struct pcv_lowp {
     int precision;
     bool no_heads;              /* this processor has no bfloat16 */
     pcv_shape *first;
+    pthread_mutex_t making;     /* of the list of shapes, which grows only
+                                   before the first product */
     pthread_mutex_t lock;       /* of the lists of places */
     pthread_cond_t back;        /* one has been given back */
 };
@@ -62,6 +64,7 @@ pcv_lowp *pcv_lowp_open(int precision)
     if (!l)
         return NULL;
     l->precision = precision;
+    pthread_mutex_init(&l->making, NULL);
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->back, NULL);
     return l;
@@ -89,6 +92,7 @@ void pcv_lowp_close(pcv_lowp *l)
         l->first = s->next;
         shape_close(s);
     }
+    pthread_mutex_destroy(&l->making);
     pthread_mutex_destroy(&l->lock);
     pthread_cond_destroy(&l->back);
     pcv_free(l);
@@ -116,17 +120,15 @@ static int fill(pcv_shape *s)
     return r;
 }
 
-static int shape_of(pcv_lowp *l, int type, int k, int n, pcv_shape **out)
+static int make_shape(pcv_lowp *l, int type, int k, int n, pcv_shape **out)
 {
-    pcv_shape *s = find(l, type, pcv_lowp_round(k), pcv_lowp_round(n));
+    pcv_shape *s = pcv_alloc(1, sizeof *s);
     int r;
 
-    if ((*out = s))
-        return 1;
-    if (!(s = pcv_alloc(1, sizeof *s)))
+    if (!s)
         return -1;
-    *s = (pcv_shape){ .lowp = l, .type = type, .k = pcv_lowp_round(k),
-                      .n = pcv_lowp_round(n), .next = l->first };
+    *s = (pcv_shape){ .lowp = l, .type = type, .k = k, .n = n,
+                      .next = l->first };
     r = fill(s);
     if (r != 1) {
         shape_close(s);
@@ -134,6 +136,20 @@ static int shape_of(pcv_lowp *l, int type, int k, int n, pcv_shape **out)
     }
     *out = l->first = s;
     return 1;
+}
+
+/* Of several threads one makes it. */
+static int shape_of(pcv_lowp *l, int type, int k, int n, pcv_shape **out)
+{
+    int r = 1;
+
+    k = pcv_lowp_round(k);
+    n = pcv_lowp_round(n);
+    pthread_mutex_lock(&l->making);
+    if (!(*out = find(l, type, k, n)))
+        r = make_shape(l, type, k, n, out);
+    pthread_mutex_unlock(&l->making);
+    return r;
 }
 
 static pcv_place *take_free(pcv_shape *s)

@@ -7,41 +7,85 @@
 
 #include <string.h>
 
-typedef int visit(pcv_net *n, pcv_linear *l, bool read);
+typedef int visit(void *arg, pcv_linear *l, bool read);
+
+enum { LINEARS = 7 };           /* of a block at most */
 
 /* Every linear layer of a block; read: its weights are read elsewhere, too (the
  * structured attend folds them into queries). */
-static int visit_block(pcv_net *n, pcv_block *b, visit *f)
+static int visit_block(pcv_block *b, visit *f, void *arg)
 {
-    pcv_linear *all[] = { &b->query, &b->key, &b->value, &b->out, &b->out2,
+    pcv_linear *all[LINEARS] = { &b->query, &b->key, &b->value, &b->out, &b->out2,
                           &b->up, &b->down };
 
-    for (size_t i = 0; i < PCV_LEN(all); i++)
-        if (all[i]->w && f(n, all[i], b->cross && (i == 1 || i == 2)) < 0)
+    for (int i = 0; i < LINEARS; i++)
+        if (all[i]->w && f(arg, all[i], b->cross && (i == 1 || i == 2)) < 0)
             return -1;
     return 0;
 }
 
-static int visit_all(pcv_net *n, visit *f)
+static int visit_all(pcv_net *n, visit *f, void *arg)
 {
     for (int i = 0; i < n->blocks; i++)
-        if (visit_block(n, &n->block[i], f) < 0)
+        if (visit_block(&n->block[i], f, arg) < 0)
             return -1;
-    return visit_block(n, &n->decoder, f);
+    return visit_block(&n->decoder, f, arg);
 }
 
 /* ---- packing --------------------------------------------------------- */
 
-static int pack(pcv_net *n, pcv_linear *l, bool read)
+typedef struct {
+    pcv_lowp *lowp;
+    pcv_linear **list;
+    int count;
+} packing;
+
+static void pack_one(void *arg, int i)
 {
-    (void)read;
-    l->packed = pcv_packed_open(n->lowp, l->w->w, l->out, l->in);
-    return l->packed ? 0 : -1;
+    const packing *j = arg;
+    pcv_linear *l = j->list[i];
+
+    l->packed = pcv_packed_open(j->lowp, l->w->w, l->out, l->in);
 }
 
-static int unpack(pcv_net *n, pcv_linear *l, bool read)
+/* What failed on a thread of the pool is tried again here, where its message
+ * belongs. */
+static int pack_all(packing *j)
 {
-    (void)n;
+    pcv_parallel(j->count, pack_one, j);
+    for (int i = 0; i < j->count; i++) {
+        if (!j->list[i]->packed)
+            pack_one(j, i);
+        if (!j->list[i]->packed)
+            return -1;
+    }
+    return 0;
+}
+
+static int collect(void *arg, pcv_linear *l, bool read)
+{
+    packing *j = arg;
+
+    (void)read;
+    j->list[j->count++] = l;
+    return 0;
+}
+
+static int pack(pcv_net *n)
+{
+    packing j = { n->lowp, NULL, 0 };
+    int r = -1;
+
+    j.list = pcv_alloc((size_t)(n->blocks + 1) * LINEARS, sizeof *j.list);
+    if (j.list && visit_all(n, collect, &j) == 0)
+        r = pack_all(&j);
+    pcv_free(j.list);
+    return r;
+}
+
+static int unpack(void *arg, pcv_linear *l, bool read)
+{
+    (void)arg;
     (void)read;
     pcv_packed_close(l->packed);
     l->packed = NULL;
@@ -62,9 +106,9 @@ static int make_heads(pcv_net *n)
 
 /* ---- giving back ----------------------------------------------------- */
 
-static int forget(pcv_net *n, pcv_linear *l, bool read)
+static int forget(void *arg, pcv_linear *l, bool read)
 {
-    (void)n;
+    (void)arg;
     if (!read)
         l->w->w = NULL;
     return 0;
@@ -116,7 +160,7 @@ static int give_back(pcv_net *n)
 
     if (r == 0 && any) {
         n->id = pcv_net_identity(n);        /* while all weights are there */
-        r = n->id ? visit_all(n, forget) : -1;
+        r = n->id ? visit_all(n, forget, NULL) : -1;
         if (r == 0)
             r = move_slab(&n->params, in);
     }
@@ -131,14 +175,14 @@ int pcv_net_precision(pcv_net *n, int precision)
     if (n->lowp)
         return pcv_fail(EX_USAGE, "the precision of a model is set once");
     n->lowp = pcv_lowp_open(precision);
-    if (!n->lowp || visit_all(n, pack) < 0 || make_heads(n) < 0)
+    if (!n->lowp || pack(n) < 0 || make_heads(n) < 0)
         return -1;
     return give_back(n);
 }
 
 void pcv_net_unpack(pcv_net *n)
 {
-    visit_all(n, unpack);
+    visit_all(n, unpack, NULL);
     pcv_lowp_close(n->lowp);
     pcv_free(n->id);
     n->lowp = NULL;
