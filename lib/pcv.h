@@ -324,7 +324,8 @@ const char *pcv_weights_meta_key(const pcv_weights *w, size_t i);
 const char *pcv_weights_meta_value(const pcv_weights *w, size_t i);
 
 /* Writes them as a .safetensors file; floats as "F32", "F16" or "BF16", or as
- * they are when dtype is NULL.  73 if it exists, unless force.  The file that
+ * they are when dtype is NULL; matrices of weights as "I8" with their scales
+ * (pcv-model(5)).  73 if it exists, unless force.  The file that
  * is open may be replaced. */
 int pcv_weights_save(const pcv_weights *w, const char *path, const char *dtype,
                      bool force);

@@ -91,12 +91,10 @@ static int wrong_shape(const pcv_param *p, const source *f, const char *name)
 /* n values from element `at` on, converted. */
 static void convert(const pcv_tensor *t, size_t at, size_t n, real *out)
 {
-    const char *from = (const char *)t->data + at * pcv_dtype_size(t->dtype);
-
 #ifdef PCV_DOUBLE
-    pcv_dtype_to_double(t->dtype, from, n, out);
+    pcv_tensor_to_double(t, at, n, out);
 #else
-    pcv_dtype_to_float(t->dtype, from, n, out);
+    pcv_tensor_to_float(t, at, n, out);
 #endif
 }
 
@@ -228,7 +226,7 @@ static int check_extra(const pcv_net *n, const pcv_tensors *t,
         const pcv_tensor *x = &t->tensor[i];
 
         if (!is_used(found, n->params.count, x) && !is_counter(x->name) &&
-            !is_repeated(n, t, x, found))
+            !pcv_tensors_scales(t, x) && !is_repeated(n, t, x, found))
             note(&extra, &count, x->name);
     }
     if (count)

@@ -1,8 +1,8 @@
 /* precision.c - a net whose blocks compute with bfloat16 or int8: their weights
  * are packed once, and the copy that a file of another type was converted to
- * shrinks to what is still read.  Everything outside the blocks (input, latents,
- * queries, the last layer), norms, softmax and the structured cross-attend stay
- * as they are. */
+ * shrinks to what is still read.  Everything outside the blocks (input,
+ * latents, queries, the last layer), norms, softmax and the structured
+ * cross-attend stay as they are. */
 #include "model.h"
 
 #include <string.h>
