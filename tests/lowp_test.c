@@ -322,7 +322,8 @@ static void attention_open(attention *a, pcv_core c)
     a->mask = pcv_alloc(keys, 1);
     for (size_t i = 0; i < keys; i++)
         a->mask[i] = pcv_random(14, 0, i) % 4 != 0;
-    a->mask[0] = a->mask[c.m] = 1;
+    for (int i = 0; i < c.items; i++)
+        a->mask[i * c.m] = 1;
     a->c.mask = a->mask;
 }
 

@@ -7,11 +7,13 @@
 
 enum { PIECE = 4096 };
 
+typedef enum { AS_IS, CAST, QUANTISED, SCALES } way;
+
 /* A tensor of the new file. */
 typedef struct {
     const pcv_tensor *from;
     pcv_dtype to;
-    enum { AS_IS, CAST, QUANTISED, SCALES } how;
+    way how;
     char *name;                 /* SCALES: owned; else from's */
 } piece;
 
@@ -46,7 +48,8 @@ static char *scale_name(const pcv_tensors *t, const pcv_tensor *x, bool *failed)
     return NULL;
 }
 
-static void add(plan *p, const pcv_tensor *x, pcv_dtype to, int how, char *name)
+static void add(plan *p, const pcv_tensor *x, pcv_dtype to, way how,
+                char *name)
 {
     p->one[p->count++] = (piece){ x, to, how, name };
 }

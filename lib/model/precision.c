@@ -15,8 +15,8 @@ enum { LINEARS = 7 };           /* of a block at most */
  * structured attend folds them into queries). */
 static int visit_block(pcv_block *b, visit *f, void *arg)
 {
-    pcv_linear *all[LINEARS] = { &b->query, &b->key, &b->value, &b->out, &b->out2,
-                          &b->up, &b->down };
+    pcv_linear *all[LINEARS] = { &b->query, &b->key, &b->value, &b->out,
+                                 &b->out2, &b->up, &b->down };
 
     for (int i = 0; i < LINEARS; i++)
         if (all[i]->w && f(arg, all[i], b->cross && (i == 1 || i == 2)) < 0)

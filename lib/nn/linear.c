@@ -11,6 +11,7 @@ void pcv_linear_init(pcv_linear *l, pcv_params *p, const char *path, int in,
 {
     l->in = in;
     l->out = out;
+    l->packed = NULL;
     l->w = pcv_param_add(p, path, "weight", (size_t)out, (size_t)in, 0,
                          (real)std, true);
     l->b = bias ? pcv_param_add(p, path, "bias", (size_t)out, 0, 0, 0, false)
