@@ -142,6 +142,9 @@ void pcv_dtype_to_float(pcv_dtype t, const void *src, size_t n, float *dst)
     else if (t == PCV_BF16)
         for (size_t i = 0; i < n; i++)
             dst[i] = float_of((uint32_t)load16(p + 2 * i) << 16);
+    else if (t == PCV_I8)
+        for (size_t i = 0; i < n; i++)
+            dst[i] = (float)(int8_t)p[i];
     else
         for (size_t i = 0; i < n; i++)
             dst[i] = one_float(t, p + size * i);

@@ -302,26 +302,38 @@ static const char *element(const pcv_tensor *x, size_t at)
     return (const char *)x->data + at * pcv_dtype_size(x->dtype);
 }
 
-static float scale_at(const pcv_tensor *x, size_t i)
+/* Of elements from `at` on: how many of at most n are of one row, and its
+ * scale. */
+static size_t run_of(const pcv_tensor *x, size_t at, size_t n, float *scale)
 {
-    float s;
+    size_t left = x->dim[1] - at % x->dim[1];
 
-    pcv_dtype_to_float(PCV_F32, element(x->scale, i / x->dim[1]), 1, &s);
-    return s;
+    pcv_dtype_to_float(PCV_F32, element(x->scale, at / x->dim[1]), 1, scale);
+    return left < n ? left : n;
 }
 
 void pcv_tensor_to_float(const pcv_tensor *x, size_t at, size_t n, float *out)
 {
+    float scale;
+
     pcv_dtype_to_float(x->dtype, element(x, at), n, out);
-    for (size_t i = 0; x->scale && i < n; i++)
-        out[i] *= scale_at(x, at + i);
+    for (size_t len; x->scale && n; at += len, n -= len) {
+        len = run_of(x, at, n, &scale);
+        for (size_t i = 0; i < len; i++)
+            *out++ *= scale;
+    }
 }
 
 void pcv_tensor_to_double(const pcv_tensor *x, size_t at, size_t n, double *out)
 {
+    float scale;
+
     pcv_dtype_to_double(x->dtype, element(x, at), n, out);
-    for (size_t i = 0; x->scale && i < n; i++)
-        out[i] *= (double)scale_at(x, at + i);
+    for (size_t len; x->scale && n; at += len, n -= len) {
+        len = run_of(x, at, n, &scale);
+        for (size_t i = 0; i < len; i++)
+            *out++ *= (double)scale;
+    }
 }
 
 /* ---- the weights of a directory -------------------------------------- */

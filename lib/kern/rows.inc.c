@@ -597,12 +597,12 @@ static void rows_dequant(const int32_t *x, const int32_t *shift,
     if (!b) {
         SIMD
         for (int i = 0; i < n; i++)
-            y[i] = (float)(x[i] - shift[i]) * (scale[i] * a);
+            y[i] = R((float)(x[i] - shift[i]) * (scale[i] * a));
         return;
     }
     SIMD
     for (int i = 0; i < n; i++)
-        y[i] = (float)(x[i] - shift[i]) * (scale[i] * a) + b[i];
+        y[i] = R((float)(x[i] - shift[i]) * (scale[i] * a)) + b[i];
 }
 
 /* The upper half after adding a half of the last place, or one less where the
