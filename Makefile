@@ -18,6 +18,14 @@ LIBS_P   := $(shell $(PKGCONF) --libs $(PACKAGES) 2>/dev/null || echo \
             -lopenblas -lpng -ljpeg -lsndfile -lsamplerate -ljansson -lz -lxxhash \
             -lzip)
 
+# Products of 16 and 8 bits, where oneDNN is (Debian: libdnnl-dev); it has no
+# .pc file.  ONEDNN=no does without.
+ONEDNN   ?= $(shell echo 'int main(void) { return !dnnl_version(); }' | \
+            $(CC) -include oneapi/dnnl/dnnl.h -x c - -o /dev/null -ldnnl \
+            -lgomp 2>/dev/null && echo yes || echo no)
+LIBS_yes  = -ldnnl -lgomp
+DEF_yes   = -DPCV_ONEDNN
+
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
        -Wdouble-promotion -Wconversion
 
@@ -37,6 +45,8 @@ ARM       = aarch64-linux-gnu
 ARM_I     = $(addprefix -idirafter ,/usr/include \
             /usr/include/$(shell $(CC) -print-multiarch))
 
+ONEDNN := $(ONEDNN)
+LIBS_P += $(LIBS_$(ONEDNN))
 B    = build/$(VARIANT)
 STD  = -std=c11 -D_GNU_SOURCE
 ALL_CFLAGS = $(STD) $(OPT) $(V_$(VARIANT)) $(WARN) $(WERROR) -pthread \
@@ -103,6 +113,14 @@ $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
+# What oneDNN is in, again when it comes or goes.
+$(B)/lib/kern/onednn.o: override ALL_CFLAGS += $(DEF_$(ONEDNN))
+$(B)/lib/kern/onednn.o $(B)/pcv.pc: $(B)/onednn
+$(B)/onednn: FORCE
+	@mkdir -p $(@D)
+	@echo $(ONEDNN) | cmp -s - $@ || echo $(ONEDNN) > $@
+
+# Vector loops: one source, one object per instruction set.
 # No -ffast-math: NaN must survive; -fno-trapping-math lets clamps become
 # vector code.  The base alone is without fused multiply-add.
 KERNFLAGS = -O3 -fopenmp-simd -fno-trapping-math -fno-math-errno
@@ -159,7 +177,7 @@ $(B)/pcv.pc: Makefile
 	@mkdir -p $(@D)
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: pcv' 'Version: $(VERSION)' \
 	  'Description: the Perceiver family' 'Cflags: -I$${prefix}/include' \
-	  'Libs: -L$${prefix}/lib -lpcv -lm -pthread' \
+	  'Libs: -L$${prefix}/lib -lpcv $(LIBS_$(ONEDNN)) -lm -pthread' \
 	  'Requires: $(PACKAGES)' > $@
 
 install: all $(B)/pcv.pc ## install under PREFIX (and DESTDIR)
@@ -189,4 +207,4 @@ help:                    ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 .PHONY: all lib tests check check-units grad asan tsan arm-check arm-build \
-  valgrind demo bench full install uninstall clean help
+  valgrind demo bench full install uninstall clean help FORCE

@@ -10,6 +10,9 @@ pcv_model *pump_model(const opt *o)
 
     if (!m)
         opt_fatal_pcv();
+    if (o->precision && (pcv_threads_set(o->threads) < 0 ||
+                         pcv_model_precision_set(m, o->precision) < 0))
+        opt_fatal_pcv();
     if (o->verbose)         /* the identity reads all the weights */
         opt_note("model %s, %s", opt_shown(pcv_model_path(m)),
                  pcv_model_id(m));

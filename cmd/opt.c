@@ -100,6 +100,9 @@ static const struct {
      NULL, 0},
     {OPT_MODEL, 'm', "model", "NAME", "a directory, or a name that is looked "
      "for in PCV_MODEL_PATH and the data directories", opt_text, AT(model)},
+    {OPT_INPUTS, 0, "precision", "f32|bf16|int8", "how the model computes: "
+     "bf16 and int8 are faster, and a little less exact (f32)", set_word,
+     AT(precision)},
     {OPT_INPUTS, 'T', "files-from", "FILE", "read names of inputs from FILE, "
      "one a line; - is standard input", set_list, AT(in)},
     {OPT_INPUTS, 0, "files0-from", "FILE", "the same, each ended by a NUL",

@@ -86,7 +86,7 @@ static void parse(job *j, int argc, char **argv)
           "HxW or a count", opt_text, &j->look.size },
         { 0, "json", NULL, "one JSON object per FILE with all the modes",
           opt_flag, &j->json },
-        { 0, "dtype", "f32|f16|bf16", "the type that --convert gives to "
+        { 0, "dtype", "f32|f16|bf16|int8", "the type that --convert gives to "
           "floats", opt_choice, &j->dtype },
     };
     const opt_program program = {
@@ -385,7 +385,7 @@ static int one_tensor(job *j)
 
 static int convert(const job *j)
 {
-    static const char *const dtype_name[] = { "F32", "F16", "BF16" };
+    static const char *const dtype_name[] = { "F32", "F16", "BF16", "I8" };
     const char *file = j->o.model ? j->o.model
                        : j->o.operands ? j->o.operand[0] : NULL;
     look_subject s;

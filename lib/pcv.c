@@ -17,8 +17,12 @@ const char *pcv_build_info(void)
 {
     static _Thread_local char text[256];
 
-    snprintf(text, sizeof text, "pcv %s\nproducts: %s\nvector loops: %s\n",
-             PCV_VERSION, pcv_blas_name(), pcv_rows_get()->name);
+    const char *low = pcv_onednn_name();
+
+    snprintf(text, sizeof text, "pcv %s\nproducts: %s\n"
+             "products of bf16 and int8: %s\nvector loops: %s\n",
+             PCV_VERSION, pcv_blas_name(), low ? low : "none (no oneDNN)",
+             pcv_rows_get()->name);
     return text;
 }
 
@@ -38,6 +42,17 @@ pcv_model *pcv_model_open(const char *name)
     pcv_free(m->path);
     pcv_free(m);
     return NULL;
+}
+
+int pcv_model_precision_set(pcv_model *m, const char *precision)
+{
+    static const char *const name[] = { "f32", "bf16", "int8" };
+
+    for (int i = 0; i < (int)PCV_LEN(name); i++)
+        if (strcmp(precision, name[i]) == 0)
+            return pcv_net_precision(&m->net, i);
+    return pcv_fail(EX_USAGE, "precision '%s', want f32, bf16 or int8",
+                    precision);
 }
 
 void pcv_model_close(pcv_model *m)

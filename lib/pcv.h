@@ -33,7 +33,8 @@ extern "C" {
 #endif
 
 const char *pcv_version(void);          /* "0.1.0" */
-/* Several lines: version, BLAS and its kernel, vector instructions, codecs. */
+/* Several lines: version, BLAS and its kernel, oneDNN or none, vector
+ * instructions. */
 const char *pcv_build_info(void);
 
 const char *pcv_error(void);            /* "" when nothing failed */
@@ -65,6 +66,10 @@ typedef struct pcv_model pcv_model;
  * every place tried.  NULL name: the default model.  The caller closes it. */
 pcv_model *pcv_model_open(const char *name);
 void pcv_model_close(pcv_model *m);     /* NULL ok */
+/* How the model's blocks compute: "f32", or faster and with smaller weights
+ * "bf16" and "int8" (by oneDNN, where the build found it: pcv_build_info).
+ * After opening, before anything else, once; 0 or -1. */
+int pcv_model_precision_set(pcv_model *m, const char *precision);
 /* Where a directory of that name would be looked for, one a line; freed with
  * free(). */
 char *pcv_model_places(const char *name);
@@ -322,7 +327,8 @@ const char *pcv_weights_meta_key(const pcv_weights *w, size_t i);
 const char *pcv_weights_meta_value(const pcv_weights *w, size_t i);
 
 /* Writes them as a .safetensors file; floats as "F32", "F16" or "BF16", or as
- * they are when dtype is NULL.  73 if it exists, unless force.  The file that
+ * they are when dtype is NULL; matrices of weights as "I8" with their scales
+ * (pcv-model(5)).  73 if it exists, unless force.  The file that
  * is open may be replaced. */
 int pcv_weights_save(const pcv_weights *w, const char *path, const char *dtype,
                      bool force);

@@ -198,10 +198,10 @@ int pcv_weights_save(const pcv_weights *w, const char *path, const char *dtype,
 {
     pcv_dtype as;
 
-    if (dtype && (pcv_dtype_find(dtype, &as) < 0 || as > PCV_BF16 ||
-                  as == PCV_F64))
-        return pcv_fail(EX_USAGE, "weights of type '%s', want F32, F16 or "
-                        "BF16", dtype);
+    if (dtype && (pcv_dtype_find(dtype, &as) < 0 || as == PCV_F64 ||
+                  (as > PCV_BF16 && as != PCV_I8)))
+        return pcv_fail(EX_USAGE, "weights of type '%s', want F32, F16, BF16 "
+                        "or I8", dtype);
     if (!force && access(path, F_OK) == 0)
         return pcv_fail(EX_CANTCREAT, "%s: exists (use -f to replace it)",
                         path);

@@ -312,9 +312,9 @@ static void test_core(void **state)
     static const unsigned char mask[22] = { 0, 1, 0, 1, 1, 0, 1, 1, 1, 1, 0,
                                             1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0 };
     const pcv_core core[] = {
-        { 1, 4, 6, 1, 3, 5, NULL },
-        { 2, 5, 11, 2, 6, 4, mask },
-        { 2, 131, 2, 1, 1, 1, NULL },       /* two panels */
+        { 1, 4, 6, 1, 3, 5, NULL, NULL },
+        { 2, 5, 11, 2, 6, 4, mask, NULL },
+        { 2, 131, 2, 1, 1, 1, NULL, NULL },       /* two panels */
     };
 
     (void)state;

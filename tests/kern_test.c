@@ -707,6 +707,127 @@ static void check_ask_score(const pcv_rows *k, int n)
     pcv_free(bias);
 }
 
+/* ---- 16 and 8 bits --------------------------------------------------- */
+
+static void check_peak(const pcv_rows *k, int n)
+{
+    real *x = normal(n, 90, 1);
+    double most = 0;
+
+    for (int i = 0; i < n; i++)
+        most = fmax(most, fabs((double)(float)x[i]));
+    near((real)k->peak(x, n), most, 0, "peak", n, 0);
+    x[n / 2] = (real)NAN;
+    HOLD(isnan(k->peak(x, n)));
+    x[n / 2] = -(real)INFINITY;
+    HOLD(isnan(k->peak(x, n)));
+    pcv_free(x);
+}
+
+static void check_quant(const pcv_rows *k, int n)
+{
+    real *x = normal(n, 91, 1);
+    uint8_t *q = pcv_alloc((size_t)n, sizeof *q);
+    float a = 127 / k->peak(x, n);
+
+    k->quant(x, n, a, q);
+    for (int i = 0; i < n; i++)
+        near((real)q[i], 128 + (double)x[i] * (double)a, 0.5001, "quant", n, i);
+    pcv_free(x);
+    pcv_free(q);
+}
+
+static void check_dequant(const pcv_rows *k, int n)
+{
+    int32_t *x = pcv_alloc((size_t)n, 2 * sizeof *x), *shift = x + n;
+    float *scale = pcv_alloc((size_t)n, sizeof *scale);
+    real *b = normal(n, 92, 1), *y = normal(n, 93, 1);
+
+    for (int i = 0; i < n; i++) {
+        x[i] = 1000 * i - 77777;
+        shift[i] = 13 * i;
+        scale[i] = 0.01f * (float)(i + 1);
+    }
+    for (int with = 0; with < 2; with++) {
+        k->dequant(x, shift, scale, 0.25f, with ? b : NULL, n, y);
+        for (int i = 0; i < n; i++) {
+            double d = (x[i] - shift[i]) * (double)scale[i] * 0.25;
+
+            near(y[i], d + (with ? (double)b[i] : 0), 3e-7 * fabs(d) + 1e-6,
+                 "dequant", n, i);
+        }
+    }
+    free3(b, y, NULL);
+    pcv_free(x);
+    pcv_free(scale);
+}
+
+/* The value of a bfloat16: the upper half of a float. */
+static double value_of(uint16_t bits)
+{
+    uint32_t wide = (uint32_t)bits << 16;
+    float f;
+
+    memcpy(&f, &wide, sizeof f);
+    return (double)f;
+}
+
+/* Nearest: no neighbour is nearer, and of two the even one. */
+static void near_bf16(uint16_t have, double want, int n, int i)
+{
+    double e = fabs(value_of(have) - want);
+    double up = fabs(value_of((uint16_t)(have + 1)) - want);
+    double down = fabs(value_of((uint16_t)(have - 1)) - want);
+
+    if ((e > up || e > down || ((have & 1) && (e >= up || e >= down))) &&
+        !wrong++)
+        printf("# narrow, %d of %d: %.9g, want %.9g\n", i, n, value_of(have),
+               want);
+}
+
+static void check_narrow(const pcv_rows *k, int n)
+{
+    real *x = normal(n, 94, 1);
+    uint16_t *y = pcv_alloc((size_t)n, sizeof *y);
+
+    x[n / 3] = (real)1.00390625;        /* between two: the even one is 1 */
+    k->narrow(x, n, 1, y);
+    for (int i = 0; i < n; i++)
+        near_bf16(y[i], (double)(float)x[i], n, i);
+    k->narrow(x, n, 2, y);
+    near_bf16(y[n / 2], 2 * (double)(float)x[n / 2], n, n / 2);
+    x[n / 2] = (real)NAN;
+    x[0] = n > 1 ? (real)INFINITY : x[0];
+    k->narrow(x, n, 1, y);
+    HOLD(y[n / 2] == 0x7fc0 && (n == 1 || y[0] == 0x7f80));
+    pcv_free(x);
+    pcv_free(y);
+}
+
+static void check_exp_narrow(const pcv_rows *k, int n)
+{
+    real *x = normal(n, 95, 1), sum;
+    float *s = pcv_alloc((size_t)n, sizeof *s);
+    uint16_t *y = pcv_alloc((size_t)n, sizeof *y);
+    double want = 0;
+
+    for (int i = 0; i < n; i++)
+        s[i] = (float)x[i];
+    sum = k->exp_narrow(s, n, 1, y);
+    for (int i = 0; i < n; i++) {
+        double e = exp((double)s[i] - 1);
+
+        near((real)value_of(y[i]), e, 1.001 / 256 * e, "exp", n, i);
+        want += e;
+    }
+    near(sum, want, 1e-5 * want, "sum", n, 0);
+    pcv_free(x);
+    pcv_free(s);
+    pcv_free(y);
+}
+
+/* ---- statistics ------------------------------------------------------ */
+
 /* Statistics from sums, against those of the whole rows. */
 static void check_grid_stats(const pcv_rows *k, int n)
 {
@@ -762,7 +883,9 @@ static const struct {
     LOOP(norm), LOOP(norm_back), LOOP(norm_sums), LOOP(gelu), LOOP(gelu_back),
     LOOP(gelu_tanh), LOOP(gelu_tanh_back), LOOP(soft_back), LOOP(adam),
     LOOP(grid_score), LOOP(grid_weigh), LOOP(grid_sweep), LOOP(grid_back),
-    LOOP(ask_score), LOOP(outer_add), LOOP(outer_sum), LOOP(grid_stats),
+    LOOP(ask_score), LOOP(outer_add), LOOP(outer_sum), LOOP(peak),
+    LOOP(quant), LOOP(dequant), LOOP(narrow), LOOP(exp_narrow),
+    LOOP(grid_stats),
 };
 
 static int number, failed;

@@ -1,6 +1,8 @@
 #!/bin/sh
 # packages.sh [--tests] - installs what the build needs on Debian or Ubuntu,
 # and with --tests what the tests use beside it.  Works as root without sudo.
+# libdnnl-dev (oneDNN, for --precision) is optional: where there is none the
+# build does without.
 set -eu
 
 build='gcc make pkg-config libc6-dev libopenblas-dev libpng-dev
@@ -10,6 +12,7 @@ tests='libcmocka-dev clang libclang-rt-14-dev mandoc jq binutils
 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user'
 want=$build
 [ "${1:-}" = --tests ] && want="$build $tests"
+apt-cache show libdnnl-dev >/dev/null 2>&1 && want="$want libdnnl-dev"
 
 missing=
 for p in $want; do

@@ -190,6 +190,11 @@ void pcv_dtype_to_double(pcv_dtype t, const void *src, size_t n, double *dst);
 void pcv_dtype_from_double(pcv_dtype t, const double *src, size_t n,
                            void *dst);
 
+/* q = x / scale to the nearest, -127 .. 127, and the scale: the largest |x|
+ * over 127, rounded up to 17 bits, so that q * scale is exact in float and
+ * quantising that again gives the same.  NaN when an x is not finite. */
+float pcv_quantise(const float *x, size_t n, int8_t *q);
+
 /* An array of a file or of the network's inputs and outputs, row-major. */
 #define PCV_MAX_RANK 8
 typedef struct {

@@ -142,6 +142,9 @@ void pcv_dtype_to_float(pcv_dtype t, const void *src, size_t n, float *dst)
     else if (t == PCV_BF16)
         for (size_t i = 0; i < n; i++)
             dst[i] = float_of((uint32_t)load16(p + 2 * i) << 16);
+    else if (t == PCV_I8)
+        for (size_t i = 0; i < n; i++)
+            dst[i] = (float)(int8_t)p[i];
     else
         for (size_t i = 0; i < n; i++)
             dst[i] = one_float(t, p + size * i);
@@ -202,6 +205,33 @@ void pcv_dtype_from_double(pcv_dtype t, const double *src, size_t n, void *dst)
             bits = narrow(src[i], 8, 7);
         store(p, bits, size);
     }
+}
+
+/* ---- 8 bits with a scale --------------------------------------------- */
+
+float pcv_quantise(const float *x, size_t n, int8_t *q)
+{
+    float most = 0, bad = 0, scale, inverse;
+    uint32_t bits;
+
+    for (size_t i = 0; i < n; i++) {
+        float a = fabsf(x[i]);
+
+        most = a > most ? a : most;
+        bad += x[i] - x[i];
+    }
+    scale = most / 127;
+    memcpy(&bits, &scale, sizeof bits);
+    scale = float_of((bits + 0x7f) & ~(uint32_t)0x7f);
+    inverse = scale > 1e-35f ? 1 / scale : 0;
+    for (size_t i = 0; i < n; i++) {
+        float v = x[i] * inverse + 12582912.0f;     /* 1.5 * 2^23: the nearest
+                                                       integer, ties to even */
+
+        memcpy(&bits, &v, sizeof bits);
+        q[i] = (int8_t)(bits & 255);
+    }
+    return scale + bad;
 }
 
 size_t pcv_array_count(const pcv_array *a)

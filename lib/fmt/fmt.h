@@ -37,7 +37,8 @@ void pcv_json_exact(pcv_buf *b, double value);
 
 /* ---- tensors.c: files of weights ------------------------------------- */
 
-typedef struct {
+typedef struct pcv_tensor pcv_tensor;
+struct pcv_tensor {
     char *name;
     pcv_dtype dtype;
     int rank;
@@ -46,7 +47,9 @@ typedef struct {
     size_t bytes;
     size_t offset;              /* of the data in its file; SIZE_MAX: they are
                                    not there in one piece */
-} pcv_tensor;
+    const pcv_tensor *scale;    /* I8, NAME_scale beside it: what to multiply
+                                   each row with; NULL: nothing */
+};
 
 typedef struct pcv_tensors pcv_tensors;
 struct pcv_tensors {
@@ -73,6 +76,12 @@ int pcv_tensors_parse(pcv_tensors *t, const void *data, size_t n,
 void pcv_tensors_close(pcv_tensors *t);
 const pcv_tensor *pcv_tensors_find(const pcv_tensors *t, const char *name);
 const char *pcv_tensors_meta(const pcv_tensors *t, const char *key); /* NULL */
+/* Is it the scale of another one? */
+bool pcv_tensors_scales(const pcv_tensors *t, const pcv_tensor *x);
+/* n values of a tensor from element `at` on, with their scales. */
+void pcv_tensor_to_float(const pcv_tensor *x, size_t at, size_t n, float *out);
+void pcv_tensor_to_double(const pcv_tensor *x, size_t at, size_t n,
+                          double *out);
 
 /* The file of weights of a model's directory: model.safetensors,
  * model.safetensors.index.json, pytorch_model.bin,
@@ -105,8 +114,9 @@ int pcv_tensors_save(const char *path, const pcv_tensor_out *t, size_t count,
 
 /* Writes the tensors as a safetensors file, in their order, with their
  * metadata and format = pt, which other programs want to see; floats as *as
- * (F32, F16 or BF16, to the nearest, ties to even) unless it is NULL.  0 or
- * -1. */
+ * (F32, F16 or BF16, to the nearest, ties to even) unless it is NULL.  I8:
+ * matrices whose name ends in ".weight" by pcv_quantise, each with a tensor
+ * NAME_scale behind it; other floats as they are.  0 or -1. */
 int pcv_tensors_convert(const char *path, const pcv_tensors *t,
                         const pcv_dtype *as);
 

@@ -191,6 +191,26 @@ static int read_file(pcv_tensors *t, const char *path, const char *name,
     return pcv_safetensors_read(t, t->file.data, t->file.size, name);
 }
 
+/* Rows of I8 that have a scale each. */
+static void find_scales(pcv_tensors *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        pcv_tensor *x = &t->tensor[i];
+        const pcv_tensor *scale = NULL;
+        pcv_buf name = {0};
+
+        if (x->dtype != PCV_I8 || x->rank != 2)
+            continue;
+        pcv_buf_printf(&name, "%s_scale", x->name);
+        if (!name.failed)
+            scale = pcv_tensors_find(t, name.data);
+        if (scale && scale->dtype == PCV_F32 && scale->rank == 1 &&
+            scale->dim[0] == x->dim[0])
+            x->scale = scale;
+        pcv_buf_free(&name);
+    }
+}
+
 static int open_file(pcv_tensors *t, const char *path, bool index)
 {
     const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
@@ -204,6 +224,7 @@ static int open_file(pcv_tensors *t, const char *path, bool index)
     }
     if (t->pieces || t->shards)     /* the data are elsewhere */
         pcv_file_close(&t->file);
+    find_scales(t);
     return 0;
 }
 
@@ -266,6 +287,53 @@ const char *pcv_tensors_meta(const pcv_tensors *t, const char *key)
         if (strcmp(t->key[i], key) == 0)
             return t->value[i];
     return NULL;
+}
+
+bool pcv_tensors_scales(const pcv_tensors *t, const pcv_tensor *x)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (t->tensor[i].scale == x)
+            return true;
+    return false;
+}
+
+static const char *element(const pcv_tensor *x, size_t at)
+{
+    return (const char *)x->data + at * pcv_dtype_size(x->dtype);
+}
+
+/* Of elements from `at` on: how many of at most n are of one row, and its
+ * scale. */
+static size_t run_of(const pcv_tensor *x, size_t at, size_t n, float *scale)
+{
+    size_t left = x->dim[1] - at % x->dim[1];
+
+    pcv_dtype_to_float(PCV_F32, element(x->scale, at / x->dim[1]), 1, scale);
+    return left < n ? left : n;
+}
+
+void pcv_tensor_to_float(const pcv_tensor *x, size_t at, size_t n, float *out)
+{
+    float scale;
+
+    pcv_dtype_to_float(x->dtype, element(x, at), n, out);
+    for (size_t len; x->scale && n; at += len, n -= len) {
+        len = run_of(x, at, n, &scale);
+        for (size_t i = 0; i < len; i++)
+            *out++ *= scale;
+    }
+}
+
+void pcv_tensor_to_double(const pcv_tensor *x, size_t at, size_t n, double *out)
+{
+    float scale;
+
+    pcv_dtype_to_double(x->dtype, element(x, at), n, out);
+    for (size_t len; x->scale && n; at += len, n -= len) {
+        len = run_of(x, at, n, &scale);
+        for (size_t i = 0; i < len; i++)
+            *out++ *= (double)scale;
+    }
 }
 
 /* ---- the weights of a directory -------------------------------------- */

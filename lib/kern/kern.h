@@ -135,12 +135,94 @@ typedef struct {
                       real *out);
     /* column += sums over the rows of x (rows x n), row = over columns */
     void (*outer_sum)(const real *x, int rows, int n, real *row, real *column);
+    /* largest |x|; NaN if any is NaN or infinite */
+    float (*peak)(const real *x, int n);
+    /* q = 128 + x * a to the nearest integer, for |x * a| < 127.5 */
+    void (*quant)(const real *x, int n, float a, uint8_t *q);
+    /* y = (x - shift) * (scale a) [+ b] */
+    void (*dequant)(const int32_t *x, const int32_t *shift,
+                    const float *scale, float a, const real *b, int n,
+                    real *y);
+    /* y = a x as bfloat16: nearest, ties to even; NaN stays one */
+    void (*narrow)(const real *x, int n, real a, uint16_t *y);
+    /* the same of exp(x - shift); returns the sum before rounding */
+    real (*exp_narrow)(const float *x, int n, real shift, uint16_t *y);
     /* LayerNorm statistics of n elements of `channels` in all, of which c
      * planes are content; the rest adds sum[i] + sum0, square[i] + square0 */
     void (*grid_stats)(const real *content, size_t plane, int c, int n,
                        const double *sum, const double *square, double sum0,
                        double square0, int channels, real *mean, real *rstd);
 } pcv_rows;
+
+/* ---- onednn.c: the only file that includes oneDNN's header ----------- */
+
+/* "oneDNN 2.6.3"; NULL: built without, and no tile can be opened. */
+const char *pcv_onednn_name(void);
+
+enum { PCV_TILE_ROWS = 64 };
+enum { PCV_TILE_BF16,           /* A, B of bfloat16, C of float */
+       PCV_TILE_INT8 };         /* A of uint8_t, B of int8_t, C of int32_t */
+
+/* A shape of products C (64 x n) = A (64 x k) B (k x n), row-major; k and n
+ * multiples of 64.  Opens: 1; 0 when this processor has no fast products of the
+ * type; -1 with a message. */
+typedef struct pcv_tile pcv_tile;
+int pcv_tile_open(pcv_tile **t, int type, int k, int n);
+void pcv_tile_close(pcv_tile *t);               /* NULL ok */
+size_t pcv_tile_packed(const pcv_tile *t);      /* bytes of B in its order */
+
+/* Where one thread at a time makes them: its own A and C. */
+typedef struct pcv_place pcv_place;
+struct pcv_place {
+    void *a, *c;
+    pcv_place *next;            /* of whoever keeps a list of them */
+};
+pcv_place *pcv_place_open(pcv_tile *t);         /* NULL: out of memory */
+void pcv_place_close(pcv_place *p);             /* NULL ok */
+/* Puts B, k x n or (transposed) n x k, into the order of products. */
+void pcv_place_pack(pcv_place *p, const void *b, bool transposed, void *packed);
+void pcv_place_run(pcv_place *p, const void *packed);
+
+/* ---- lowp.c: weights and products of 16 and 8 bits -------------------- */
+
+enum pcv_precision { PCV_FULL, PCV_BF16_PRODUCTS, PCV_INT8_PRODUCTS };
+
+/* What all products of a model share: their shapes, and places, as many as
+ * there ever were threads at once. */
+typedef struct pcv_lowp pcv_lowp;
+pcv_lowp *pcv_lowp_open(int precision);         /* NULL with a message */
+void pcv_lowp_close(pcv_lowp *l);               /* NULL ok */
+
+/* A matrix of weights for products of that precision: rounded to bfloat16, or
+ * each row (output) to -127 .. 127 times a scale of its own (pcv_quantise). */
+typedef struct pcv_packed pcv_packed;
+pcv_packed *pcv_packed_open(pcv_lowp *l, const real *w /* out x in */, int out,
+                            int in);            /* NULL with a message; safe
+                                                   from several threads */
+void pcv_packed_close(pcv_packed *p);           /* NULL ok */
+size_t pcv_packed_bytes(const pcv_packed *p);
+/* y (rows x out) = x (rows x in) W^T + b (NULL: 0), on all threads.  Rows of x
+ * are rounded to bfloat16, or to a scale of their own and -127 .. 127; a row of
+ * y depends on its row of x alone, bit for bit. */
+void pcv_packed_product(const pcv_packed *p, const real *x, int rows,
+                        const real *b, real *y);
+
+/* Shapes for attention, whose products are of bfloat16 at either precision:
+ * heads of qk and v channels.  0 (also where this processor has none: then
+ * attention stays in float), -1 with a message. */
+int pcv_lowp_heads(pcv_lowp *l, int qk, int v);
+/* What such a layer's attention is computed with; NULL: in float. */
+pcv_lowp *pcv_packed_heads(const pcv_packed *p);
+enum { PCV_KEYS_MOST = 512, PCV_KEYS_LEAST = 64 };      /* keys at a time */
+/* Shapes of scores (64 x keys) = queries keys^T and of sums = weights values,
+ * where keys is one of these two; never NULL after pcv_lowp_heads. */
+typedef struct pcv_shape pcv_shape;
+pcv_shape *pcv_lowp_scores(pcv_lowp *l, int qk, int keys);
+pcv_shape *pcv_lowp_sums(pcv_lowp *l, int v, int keys);
+size_t pcv_shape_packed(const pcv_shape *s);
+pcv_place *pcv_shape_take(pcv_shape *s);        /* waits until one is free */
+void pcv_shape_give(pcv_shape *s, pcv_place *p);
+int pcv_lowp_round(int n);                      /* up to a multiple of 64 */
 
 /* ---- resample.c ------------------------------------------------------ */
 

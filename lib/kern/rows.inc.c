@@ -602,12 +602,92 @@ static void rows_grid_stats(const real *content, size_t plane, int c, int n,
     }
 }
 
+/* ---- 8 and 16 bits (lowp.c) ------------------------------------------- */
+
+/* x - x is 0, or NaN where x is NaN or infinite: added up it tells. */
+static float rows_peak(const real *x, int n)
+{
+    real m = 0, bad = 0;
+
+    MAX_OF(m)
+    for (int i = 0; i < n; i++) {
+        real a = x[i] < 0 ? -x[i] : x[i];
+
+        m = a > m ? a : m;
+    }
+    SUM(bad)
+    for (int i = 0; i < n; i++)
+        bad += x[i] - x[i];
+    return (float)(m + bad);
+}
+
+/* Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the lowest
+ * bits; of a NaN there are some bits. */
+static void rows_quant(const real *x, int n, float a, uint8_t *restrict q)
+{
+    SIMD
+    for (int i = 0; i < n; i++) {
+        union { float f; uint32_t i; } u;
+        float v = (float)x[i] * a;
+
+        u.f = v + 12582912.0f;
+        q[i] = (uint8_t)(u.i + 128);
+    }
+}
+
+static void rows_dequant(const int32_t *x, const int32_t *shift,
+                         const float *scale, float a, const real *b, int n,
+                         real *restrict y)
+{
+    if (!b) {
+        SIMD
+        for (int i = 0; i < n; i++)
+            y[i] = R((float)(x[i] - shift[i]) * (scale[i] * a));
+        return;
+    }
+    SIMD
+    for (int i = 0; i < n; i++)
+        y[i] = R((float)(x[i] - shift[i]) * (scale[i] * a)) + b[i];
+}
+
+/* The upper half after adding a half of the last place, or one less where the
+ * last bit that stays is 0; a carry moves the exponent as it should. */
+static inline uint16_t bf16_of(float x)
+{
+    union { float f; uint32_t i; } u = { x };
+    uint32_t r = (u.i + 0x7fff + (u.i >> 16 & 1)) >> 16;
+
+    return (uint16_t)((u.i & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : r);
+}
+
+static void rows_narrow(const real *x, int n, real a, uint16_t *restrict y)
+{
+    SIMD
+    for (int i = 0; i < n; i++)
+        y[i] = bf16_of((float)(x[i] * a));
+}
+
+static real rows_exp_narrow(const float *x, int n, real shift,
+                            uint16_t *restrict y)
+{
+    real s = 0;
+
+    SUM(s)
+    for (int i = 0; i < n; i++) {
+        real e = exp1(R(x[i]) - shift);
+
+        y[i] = bf16_of((float)e);
+        s += e;
+    }
+    return s;
+}
+
 extern const pcv_rows ROWS_TABLE;
 const pcv_rows ROWS_TABLE = {
     ROWS_NAME, rows_max, rows_exp_sum, rows_scale, rows_axpy, rows_add,
     rows_dot, rows_norm, rows_norm_back, rows_norm_sums, rows_gelu,
     rows_gelu_back, rows_gelu_tanh, rows_gelu_tanh_back, rows_soft_back,
     rows_adam, rows_grid_score, rows_grid_weigh, rows_grid_sweep,
-    rows_grid_back, rows_ask_score,
-    rows_outer_add, rows_outer_sum, rows_grid_stats,
+    rows_grid_back, rows_ask_score, rows_outer_add, rows_outer_sum, rows_peak,
+    rows_quant, rows_dequant, rows_narrow, rows_exp_narrow, rows_grid_stats,
 };

@@ -91,12 +91,10 @@ static int wrong_shape(const pcv_param *p, const source *f, const char *name)
 /* n values from element `at` on, converted. */
 static void convert(const pcv_tensor *t, size_t at, size_t n, real *out)
 {
-    const char *from = (const char *)t->data + at * pcv_dtype_size(t->dtype);
-
 #ifdef PCV_DOUBLE
-    pcv_dtype_to_double(t->dtype, from, n, out);
+    pcv_tensor_to_double(t, at, n, out);
 #else
-    pcv_dtype_to_float(t->dtype, from, n, out);
+    pcv_tensor_to_float(t, at, n, out);
 #endif
 }
 
@@ -228,7 +226,7 @@ static int check_extra(const pcv_net *n, const pcv_tensors *t,
         const pcv_tensor *x = &t->tensor[i];
 
         if (!is_used(found, n->params.count, x) && !is_counter(x->name) &&
-            !is_repeated(n, t, x, found))
+            !pcv_tensors_scales(t, x) && !is_repeated(n, t, x, found))
             note(&extra, &count, x->name);
     }
     if (count)
@@ -308,6 +306,8 @@ char *pcv_net_identity(const pcv_net *n)
     uint64_t a = 1, b = 2;
     pcv_buf out = {0};
 
+    if (n->id)
+        return pcv_strdup(n->id);
     for (int k = 0; k < n->params.count; k++)
         for (size_t i = 0; i < n->params.param[k]->count; i++) {
             uint64_t bits = 0;

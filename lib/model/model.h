@@ -243,6 +243,8 @@ typedef struct {
     int answers;
     pcv_stem_spec stem_part[PCV_MOST_PARTS];
     pcv_tensors file;           /* weights that are used where they lie */
+    pcv_lowp *lowp;             /* products of 16 or 8 bits; NULL: of real */
+    char *id;                   /* of weights that are no longer there */
 } pcv_net;
 
 /* The widest query, and the most outputs of one. */
@@ -269,6 +271,14 @@ int pcv_net_load(pcv_net *n, const char *dir);
 int pcv_net_save(const pcv_net *n, const char *dir);
 /* The parameters as rows for a writer, *out owned by the caller. */
 int pcv_net_tensors(const pcv_net *n, pcv_tensor_out **out);
+
+/* ---- precision.c ----------------------------------------------------- */
+
+/* Packs the weights of every block for products of bfloat16 or int8 (enum
+ * pcv_precision); what only they needed is given back.  For inference, before
+ * any session.  0 or -1. */
+int pcv_net_precision(pcv_net *n, int precision);
+void pcv_net_unpack(pcv_net *n);        /* of pcv_net_free */
 
 /* ---- session.c: one pass --------------------------------------------- */
 

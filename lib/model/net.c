@@ -445,6 +445,7 @@ int pcv_net_init(pcv_net *n, uint64_t seed)
 
 void pcv_net_free(pcv_net *n)
 {
+    pcv_net_unpack(n);
     pcv_params_free(&n->params);
     pcv_tensors_close(&n->file);
     for (int i = 0; i < n->answers; i++)

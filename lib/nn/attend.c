@@ -62,6 +62,8 @@ size_t pcv_core_scratch(const pcv_core *c, bool backward)
     pcv_arena count = {0};
     core_job j;
 
+    if (c->low)
+        return pcv_low_core_scratch(c);
     core_layout(c, backward, &count, &j);
     return count.peak;
 }
@@ -145,15 +147,25 @@ static int core_panels(const pcv_core *c)
     return c->items * c->heads * ceil_div(c->n, PANEL);
 }
 
+static void run_forward(core_job *j, pcv_arena *scratch)
+{
+    size_t mark = scratch->used;
+
+    if (j->c.low) {
+        pcv_low_core(&j->c, j->q, j->k, j->v, j->out, j->lse, j->sum, scratch);
+        return;
+    }
+    core_layout(&j->c, false, scratch, j);
+    pcv_parallel(core_panels(&j->c), forward_panel, j);
+    pcv_arena_release(scratch, mark);
+}
+
 void pcv_core_forward(const pcv_core *c, const real *q, const real *k,
                       const real *v, real *y, real *lse, pcv_arena *scratch)
 {
     core_job j = { .c = *c, .q = q, .k = k, .v = v, .out = y, .lse = lse };
-    size_t mark = scratch->used;
 
-    core_layout(c, false, scratch, &j);
-    pcv_parallel(core_panels(c), forward_panel, &j);
-    pcv_arena_release(scratch, mark);
+    run_forward(&j, scratch);
 }
 
 /* One panel of rows of one item and head. */
@@ -287,7 +299,8 @@ static void project_backward(const pcv_reader *r, projected *p, bool learns)
 static pcv_core core_of(const pcv_reader *r, const pcv_tokens *t, int items,
                         int n, int m)
 {
-    pcv_core c = { items, n, m, r->heads, r->key->out, r->value->out, t->mask };
+    pcv_core c = { items, n, m, r->heads, r->key->out, r->value->out, t->mask,
+                   pcv_packed_heads(r->value->packed) };
 
     return c;
 }
@@ -424,7 +437,6 @@ static void tiled_item(const pcv_reader *r, const pcv_tokens *t, int item,
     for (size_t i = 0; i < mul3(n, r->heads, 1); i++)
         lse[i] = -(real)INFINITY;
     for (int at = 0; at < t->n; at += TILE) {
-        size_t mark = a->used;
         core_job j;
 
         tile_project(r, t, item, at, p);
@@ -434,9 +446,7 @@ static void tiled_item(const pcv_reader *r, const pcv_tokens *t, int item,
         j.lse = lse;
         j.sum = sum;
         j.online = true;
-        core_layout(&j.c, false, a, &j);
-        pcv_parallel(core_panels(&j.c), forward_panel, &j);
-        pcv_arena_release(a, mark);
+        run_forward(&j, a);
     }
     online_finish(&whole, y, lse, sum);
 }

@@ -92,7 +92,8 @@ static pcv_reader reader(const pcv_block *b)
 
 static pcv_core self_core(const pcv_block *b, int items, int n)
 {
-    pcv_core c = { items, n, n, b->heads, b->qk, b->v, NULL };
+    pcv_core c = { items, n, n, b->heads, b->qk, b->v, NULL,
+                   pcv_packed_heads(b->value.packed) };
 
     return c;
 }

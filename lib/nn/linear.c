@@ -11,6 +11,7 @@ void pcv_linear_init(pcv_linear *l, pcv_params *p, const char *path, int in,
 {
     l->in = in;
     l->out = out;
+    l->packed = NULL;
     l->w = pcv_param_add(p, path, "weight", (size_t)out, (size_t)in, 0,
                          (real)std, true);
     l->b = bias ? pcv_param_add(p, path, "bias", (size_t)out, 0, 0, 0, false)
@@ -37,6 +38,10 @@ static void fill(void *arg, int i)
 
 void pcv_linear_forward(const pcv_linear *l, const real *x, int rows, real *y)
 {
+    if (l->packed) {
+        pcv_packed_product(l->packed, x, rows, l->b ? l->b->w : NULL, y);
+        return;
+    }
     if (l->b) {
         biases s = { l->b->w, y, rows, l->out };
 

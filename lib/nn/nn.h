@@ -54,6 +54,7 @@ void pcv_params_free(pcv_params *p);
 typedef struct {
     pcv_param *w, *b;           /* out x in; out, or NULL: no bias */
     int in, out;
+    pcv_packed *packed;         /* w for products of 16 or 8 bits; NULL: real */
 } pcv_linear;
 
 /* std 0: weights start at zero (output layers). */
@@ -267,6 +268,7 @@ void pcv_read_prepare(const pcv_reader *r, const pcv_tokens *t,
 typedef struct {
     int items, n, m, heads, qk, v;
     const unsigned char *mask;  /* B x m; NULL */
+    pcv_lowp *low;              /* products of bfloat16; NULL: of real */
 } pcv_core;
 
 void pcv_core_forward(const pcv_core *c, const real *q, const real *k,
@@ -308,6 +310,15 @@ void pcv_fold_backward(const pcv_reader *r, const pcv_tokens *t, int n,
                        pcv_arena *scratch);
 size_t pcv_fold_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
                         bool backward);
+
+/* ---- attend_low.c: the core forward with products of bfloat16 -------- */
+
+/* sum NULL: as pcv_core_forward.  Else lse is the largest score so far and y
+ * and sum (B x n x H) go on from what they are. */
+void pcv_low_core(const pcv_core *c, const real *q, const real *k,
+                  const real *v, real *y, real *lse, real *sum,
+                  pcv_arena *scratch);
+size_t pcv_low_core_scratch(const pcv_core *c);
 
 /* ---- grid_attend.c: the same attention over a grid, without its rows ---- */
 
