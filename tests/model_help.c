@@ -102,7 +102,7 @@ void model_open(model *m, const model_case *c)
     }
     m->pass = (pcv_pass){ 5, 8, c->dropout };
     open_target(m, c);
-    model_session(m, PCV_FORM_AUTO, false);
+    model_session(m, PCV_FORM_AUTO, 0);
 }
 
 void model_close(model *m)
@@ -115,12 +115,12 @@ void model_close(model *m)
     pcv_net_free(&m->net);
 }
 
-void model_session(model *m, int form, bool recompute)
+void model_session(model *m, int form, size_t most)
 {
     pcv_session_close(&m->s);
     pcv_session_open(&m->s, &m->net, true, m->target.asked);
     m->s.form = form;
-    m->s.recompute = recompute;
+    m->s.most = most;
     if (pcv_session_bind(&m->s, m->px, MODEL_ITEMS) < 0)
         fail_msg("%s", pcv_error());
 }

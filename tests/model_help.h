@@ -37,7 +37,7 @@ void model_input(const pcv_spec *s, int size, uint64_t stream, pcv_array *x);
 void model_open(model *m, const model_case *c);
 void model_close(model *m);
 /* A fresh training session with the inputs bound. */
-void model_session(model *m, int form, bool recompute);
+void model_session(model *m, int form, size_t most);
 /* Loss of a pass; model_step makes gradients (from zero) as well. */
 double model_loss(model *m);
 double model_step(model *m);

@@ -217,17 +217,43 @@ static void check_same(const result *want, model *m, const char *name)
     drop(&r);
 }
 
+/* The least that a pass of the model can do with. */
+static size_t least_memory(model *m)
+{
+    pcv_session s;
+    double mb;
+
+    pcv_session_open(&s, &m->net, true, m->target.asked);
+    s.most = 1;
+    assert_int_equal(pcv_session_bind(&s, m->px, MODEL_ITEMS), -1);
+    assert_int_equal(sscanf(pcv_error(), "a pass over %*d items takes at least "
+                            "%lf MB, max-mem allows 0.00", &mb), 1);
+    pcv_error_clear();
+    assert_true(fabs(mb * 1e6 - (double)s.bytes) <= 0.006e6);
+    pcv_session_close(&s);
+    return s.bytes;
+}
+
+/* With all records, with none, and with some of them. */
 static void check_recompute(const model_case *c)
 {
+    size_t least, all;
     model m;
     result r;
 
     model_open(&m, c);
     keep(&r, &m);
     check_same(&r, &m, c->name);
-    model_session(&m, PCV_FORM_AUTO, true);
-    check_same(&r, &m, c->name);
-    check_same(&r, &m, c->name);
+    assert_int_equal(m.s.kept, m.net.uses);
+    all = m.s.bytes;
+    least = least_memory(&m);
+    for (int k = 0; k < 3; k++) {
+        model_session(&m, PCV_FORM_AUTO, least + (all - least) * (size_t)k / 3);
+        assert_true(m.s.bytes <= m.s.most);
+        assert_true(m.s.arena.size <= m.s.most);
+        check_same(&r, &m, c->name);
+        check_same(&r, &m, c->name);
+    }
     drop(&r);
     model_close(&m);
 }
@@ -250,11 +276,11 @@ static void check_threads(const model_case *c)
         result r;
 
         model_open(&m, c);
-        model_session(&m, form, false);
+        model_session(&m, form, 0);
         keep(&r, &m);
         for (size_t k = 0; k < PCV_LEN(threads); k++) {
             assert_int_equal(pcv_threads_set(threads[k]), 0);
-            model_session(&m, form, false);
+            model_session(&m, form, 0);
             check_same(&r, &m, c->name);
         }
         drop(&r);
@@ -289,7 +315,7 @@ static void check_memory(const model_case *c, bool recompute)
     model m;
 
     model_open(&m, c);
-    model_session(&m, PCV_FORM_AUTO, recompute);
+    model_session(&m, PCV_FORM_AUTO, recompute ? least_memory(&m) : 0);
     model_step(&m);
     check_plan(&m.s, c->name);
     before = pcv_alloc_count();

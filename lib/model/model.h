@@ -287,7 +287,7 @@ void pcv_net_unpack(pcv_net *n);        /* of pcv_net_free */
 typedef struct {
     const pcv_net *net;
     bool train;                 /* records are kept, gradients wanted */
-    bool recompute;             /* train: keep only the blocks' inputs */
+    size_t most;                /* bytes of activations at most; 0: any */
     int form;                   /* enum pcv_form */
     int asked;                  /* queries per item and decode, at most */
 
@@ -295,6 +295,8 @@ typedef struct {
     int items, elements;        /* planned for, .. */
     int len[1 + PCV_MOST_PARTS][3]; /* .. a grid of the whole, of each part */
     int uses_form;
+    int kept;                   /* uses, the last ones, whose record stays */
+    size_t bytes;               /* of activations: the arena's */
     pcv_arena arena, scratch;
     real **x;                   /* uses + 1 latent arrays, B*N x D */
     pcv_block_record *record;   /* uses (one, unless all are kept) */

@@ -3,9 +3,9 @@
  *
  * Memory is planned first: the layout functions run once on an arena that only
  * counts and once on the real one.  In training each use of a block leaves a
- * record; with `recompute` only its input is kept and the record is made again
- * just before it is needed.  At inference there is one record and two latent
- * arrays. */
+ * record; under a bound of memory only the last ones do, and of the others the
+ * input alone is kept and the record made again just before it is needed.  At
+ * inference there is one record and two latent arrays. */
 #include "model.h"
 
 #include <math.h>
@@ -18,9 +18,9 @@ static size_t latent_size(const pcv_session *s)
     return (size_t)s->items * (size_t)p->latents * (size_t)p->d;
 }
 
-static bool keeps(const pcv_session *s)
+static bool keeps(const pcv_session *s, int use)
 {
-    return s->train && !s->recompute;
+    return use >= s->net->uses - s->kept;
 }
 
 /* At inference the latents are asked many times, chunk by chunk: their keys
@@ -147,18 +147,18 @@ static void encoder_layout(pcv_session *s, pcv_arena *a)
     }
     folds = has_folds(s) && keep_folds(s, a);
     start = a->used;
-    for (int i = 0; i < n->uses; i++) {
+    for (int i = n->uses - 1; i >= 0; i--) {
         const pcv_use *u = &n->use[i];
 
-        if (!keeps(s))
-            a->used = start;
+        a->used = start;
         pcv_block_layout(u->block, tokens_of(s, u), s->items, n->spec.latents,
                          form_for(s, u), a, &rec);
         rec.read.folds = i == 0 && folds ? &s->folds : NULL;
         s->record[i] = rec;
+        start = keeps(s, i) ? a->used : start;
         most = a->used > most ? a->used : most;
     }
-    a->used = most > a->used ? most : a->used;
+    a->used = most;
 }
 
 /* Folded latents, for one answer at a time: all in the same place. */
@@ -249,10 +249,32 @@ static void grid_of(const pcv_session *s, int len[1 + PCV_MOST_PARTS][3])
             memcpy(len[1 + i], b->part[i].len, sizeof b->part[i].len);
 }
 
+static size_t planned(pcv_session *s)
+{
+    pcv_arena count = {0};
+
+    layout(s, &count);
+    return count.peak;
+}
+
+/* As many records as the bound allows, the last ones, which backward wants
+ * first. */
+static int choose_kept(pcv_session *s)
+{
+    s->kept = s->train ? s->net->uses : 0;
+    while (s->most && s->kept && planned(s) > s->most)
+        s->kept--;
+    s->bytes = planned(s);
+    if (!s->most || s->bytes <= s->most)
+        return 0;
+    return pcv_fail(EX_DATAERR, "a pass over %d items takes at least %.2f MB, "
+                    "max-mem allows %.2f", s->items, (double)s->bytes / 1e6,
+                    (double)s->most / 1e6);
+}
+
 static int plan(pcv_session *s, int items)
 {
     const pcv_net *n = s->net;
-    pcv_arena count = {0};
 
     drop_memory(s);
     if (pcv_blas_room() < 0)
@@ -268,8 +290,7 @@ static int plan(pcv_session *s, int items)
     s->uses_form = form_of(s);
     pcv_rows_bind(&s->latents, NULL, NULL, items, n->spec.latents, n->spec.d);
     pcv_rows_bind(&s->own, NULL, NULL, items, n->spec.latents, n->spec.d);
-    layout(s, &count);
-    if (pcv_arena_open(&s->arena, count.peak) < 0 ||
+    if (choose_kept(s) < 0 || pcv_arena_open(&s->arena, s->bytes) < 0 ||
         pcv_arena_open(&s->scratch, scratch_need(s)) < 0)
         goto fail;
     layout(s, &s->arena);
@@ -524,7 +545,7 @@ static void use_backward(pcv_session *s, const pcv_pass *pass, int i)
     const pcv_use *u = &s->net->use[i];
     real *t;
 
-    if (!keeps(s))              /* made again, bit for bit */
+    if (!keeps(s, i))           /* made again, bit for bit */
         use_forward(s, pass, i, s->dx_next);
     memset(s->dx_next, 0, latent_size(s) * sizeof(real));
     pcv_block_backward(u->block, tokens_of(s, u), s->items,

@@ -52,6 +52,7 @@ typedef struct {
     const pcv_reader *r;
     const pcv_tokens *t;
     int n, reads, groups;       /* per item */
+    int tile;                   /* elements of one */
     bool backward;
     const real *raw;            /* B x N x H x C: scaled W_k^T q */
     const pcv_folds *folds;     /* folded already, the same for all items */
@@ -67,7 +68,7 @@ typedef struct {
 typedef struct {
     const pcv_segment *s;
     int item, seg, offset;      /* offset of the segment in the item */
-    int most;                   /* elements of a tile */
+    int most;                   /* elements of a tile, the job's */
     int row, rows, from, n;
     size_t at;
 } grid_tile;

@@ -121,7 +121,7 @@ static void over_segments(const grid_job *j, segment_pass *pass, int item,
     for (int i = 0; i < j->t->segments; i++) {
         const pcv_segment *s = &j->t->segment[i];
         grid_tile t = { .s = s, .item = item, .seg = i, .offset = offset,
-                        .most = j->backward ? TILE_BACK : TILE };
+                        .most = j->tile };
 
         pass(j, &t, w, group, count);
         offset += pcv_segment_rows(s) * pcv_segment_inner(s);

@@ -28,6 +28,28 @@ static int widest(const pcv_tokens *t, int what)
     return most;
 }
 
+/* Elements of a tile, at most those of the largest segment. */
+static int tile_of(const pcv_tokens *t, bool backward)
+{
+    int tile = backward ? TILE_BACK : TILE, largest = 1;
+
+    for (int i = 0; i < t->segments; i++) {
+        const pcv_segment *s = &t->segment[i];
+        int n = pcv_segment_rows(s) * pcv_segment_inner(s);
+
+        largest = n > largest ? n : largest;
+    }
+    return largest < tile ? largest : tile;
+}
+
+static bool by_products(const pcv_tokens *t)
+{
+    for (int i = 0; i < t->segments; i++)
+        if (!fused(&t->segment[i]))
+            return true;
+    return false;
+}
+
 static int widest_table(const pcv_tokens *t)
 {
     int most = 0;
@@ -38,40 +60,44 @@ static int widest_table(const pcv_tokens *t)
     return most;
 }
 
-static void fold_layout(const pcv_tokens *t, pcv_arena *a, grid_fold *f)
+static void fold_layout(const pcv_tokens *t, int tile, pcv_arena *a,
+                        grid_fold *f)
 {
     f->full = pcv_arena_take(a, mul(GROUP, t->c), sizeof(real));
     f->content = pcv_arena_take(a, mul(GROUP, widest(t, 3)), sizeof(real));
     for (int k = 0; k < 3; k++)
         f->table[k] = pcv_arena_take(a, mul(GROUP, widest(t, k)), sizeof(real));
-    f->dots = pcv_arena_take(a, mul(GROUP, TILE), sizeof(real));
+    f->dots = pcv_arena_take(a, by_products(t) ? mul(GROUP, tile) : 0,
+                             sizeof(real));
 }
 
 static void work_layout(const pcv_tokens *t, bool backward, pcv_arena *a,
                         grid_work *w)
 {
+    int tile = tile_of(t, backward);
+
     memset(w, 0, sizeof *w);
-    fold_layout(t, a, &w->u);
+    fold_layout(t, tile, a, &w->u);
     for (int k = 0; k < 3; k++)
         w->s.marginal[k] = pcv_arena_take(a, mul(GROUP, widest(t, k)),
                                           sizeof(real));
     w->s.content = pcv_arena_take(a, mul(GROUP, widest(t, 3)), sizeof(real));
     w->s.done = pcv_arena_take(a, mul(GROUP, t->c), sizeof(real));
     w->gather = pcv_arena_take(a, mul(GROUP, widest_table(t)), sizeof(real));
-    w->score = pcv_arena_take(a, mul(GROUP, TILE), sizeof(real));
-    w->mean = pcv_arena_take(a, TILE, sizeof(real));
-    w->rstd = pcv_arena_take(a, TILE, sizeof(real));
-    w->bias = pcv_arena_take(a, TILE, sizeof(real));
-    w->position = pcv_arena_take(a, TILE, sizeof(real));
-    w->column = pcv_arena_take(a, TILE, sizeof(real));
-    w->row = pcv_arena_take(a, TILE, sizeof(real));
+    w->score = pcv_arena_take(a, mul(GROUP, tile), sizeof(real));
+    w->mean = pcv_arena_take(a, (size_t)tile, sizeof(real));
+    w->rstd = pcv_arena_take(a, (size_t)tile, sizeof(real));
+    w->bias = pcv_arena_take(a, (size_t)tile, sizeof(real));
+    w->position = pcv_arena_take(a, (size_t)tile, sizeof(real));
+    w->column = pcv_arena_take(a, (size_t)tile, sizeof(real));
+    w->row = pcv_arena_take(a, (size_t)tile, sizeof(real));
     if (!backward)
         return;
-    fold_layout(t, a, &w->dz);
-    w->p = pcv_arena_take(a, mul(GROUP, TILE), sizeof(real));
-    w->w = pcv_arena_take(a, mul(GROUP, TILE), sizeof(real));
-    w->dp = pcv_arena_take(a, mul(GROUP, TILE), sizeof(real));
-    w->g = pcv_arena_take(a, mul(widest(t, 3) + 1, TILE), sizeof(real));
+    fold_layout(t, tile, a, &w->dz);
+    w->p = pcv_arena_take(a, mul(GROUP, tile), sizeof(real));
+    w->w = pcv_arena_take(a, mul(GROUP, tile), sizeof(real));
+    w->dp = pcv_arena_take(a, mul(GROUP, tile), sizeof(real));
+    w->g = pcv_arena_take(a, mul(widest(t, 3) + 1, tile), sizeof(real));
 }
 
 void pcv_grid_layout(const pcv_reader *r, const pcv_tokens *t, int n,
@@ -87,6 +113,7 @@ void pcv_grid_layout(const pcv_reader *r, const pcv_tokens *t, int n,
     j->reads = n * r->heads;
     j->groups = (j->reads + GROUP - 1) / GROUP;
     j->backward = backward;
+    j->tile = tile_of(t, backward);
     for (int k = 0; k < 3; k++) {
         size_t len = mul(widest(t, k), t->segments);
 

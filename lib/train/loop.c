@@ -134,7 +134,7 @@ static int open_run(run *r)
         open_target(r) < 0 || make_directory(t->dir) < 0)
         return -1;
     pcv_session_open(&r->s, &r->net, true, r->target.asked);
-    r->s.recompute = t->run.recompute;
+    r->s.most = (size_t)(t->run.max_mem * 1e6);
     if (!t->resume)
         return 0;
     return pcv_checkpoint_load(t->dir, &r->net, &r->moments, &r->state,

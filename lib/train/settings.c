@@ -50,9 +50,9 @@ static const pcv_row rows[] = {
     { { "keep-best", "the model kept is the best evaluated, not the last",
         "no|yes" },
       0, "keep_best", PCV_ROW_BOOL, AT(keep_best), 1, 0, 1 },
-    { { "recompute", "compute activations again instead of keeping them",
-        "no|yes" },
-      0, "recompute", PCV_ROW_BOOL, AT(recompute), 0, 0, 1 },
+    { { "max-mem", "megabytes for the activations of a step: what does not fit "
+        "is computed again; 0 any", "X" },
+      0, "max_mem", PCV_ROW_REAL, AT(max_mem), 0, 0, 1e9 },
     { { "points", "reconstruct: queries per example and step; 0 all", "N" },
       0, "points", PCV_ROW_INT, AT(points), 0, 0, BIG },
     { { "shift", "augment: move by up to N pixels or samples", "N" },

@@ -25,7 +25,7 @@ typedef struct {
     double val_split;           /* share of the data held out without --val */
     int eval_every, save_every; /* steps; 0: once per epoch */
     int keep_best;              /* model.safetensors is the best evaluated */
-    int recompute;              /* activations again instead of kept */
+    double max_mem;             /* MB for the activations of a step; 0 any */
     int points;                 /* reconstruct: queries per item and step */
     int shift;                  /* augment: pixels or samples, each way */
     double gain;                /* augment: decibels of sound, each way */
