@@ -23,28 +23,22 @@ static bool keeps(const pcv_session *s, int use)
     return use >= s->net->uses - s->kept;
 }
 
-/* At inference the latents are asked many times, chunk by chunk: their keys
- * and values stay. */
-static int decoder_form(const pcv_session *s)
-{
-    return s->train ? PCV_FORM_PLAIN : PCV_FORM_KEPT;
-}
-
 static bool has_mean(const pcv_session *s)
 {
     return s->net->spec.decoder == PCV_DECODE_MEAN;
 }
 
 /* Do the queries of an answer stand on a grid, and is it cheaper to read the
- * latents as such (nn/grid_ask.c)?  Then that grid. */
+ * latents as such (nn/grid_ask.c)?  Then that grid.  In training they have to be
+ * positions alone. */
 static bool asks_grid(const pcv_session *s, int which, pcv_segment *grid)
 {
     const pcv_reply *a = &s->net->answer[which];
     const pcv_block *b = &s->net->decoder;
-    const pcv_segment *of = s->train || has_mean(s) ? NULL
+    const pcv_segment *of = has_mean(s) ? NULL
                             : pcv_queries_grid(&a->queries, &s->batch.tokens);
 
-    if (!of)
+    if (!of || (s->train && (of->c || a->pad || b->residual)))
         return false;
     *grid = *of;
     if (a->pad) {
@@ -53,6 +47,16 @@ static bool asks_grid(const pcv_session *s, int which, pcv_segment *grid)
         grid->k = a->pad->w;
     }
     return pcv_ask_serves(b, grid, s->net->spec.latents);
+}
+
+/* At inference the latents are asked many times, chunk by chunk: their keys
+ * and values stay, as they do where they are folded. */
+static int decoder_form(const pcv_session *s)
+{
+    pcv_segment grid;
+
+    return s->train && !asks_grid(s, 0, &grid) ? PCV_FORM_PLAIN
+                                               : PCV_FORM_KEPT;
 }
 
 /* A layer with a norm of its own for what it reads attends to the latents as
@@ -209,7 +213,11 @@ static size_t decoder_scratch(const pcv_session *s)
     for (int k = 0; k < n->answers; k++)
         if (asks_grid(s, k, &grid)) {
             size_t b = pcv_ask_scratch(&n->decoder, &grid, n->spec.latents);
+            size_t back = s->train ? pcv_block_ask_scratch(
+                                         &n->decoder, &s->latents.tokens, &grid,
+                                         s->items, s->asked) : 0;
 
+            b = back > b ? back : b;
             most = b > most ? b : most;
         }
     return most;
@@ -386,8 +394,8 @@ static void pool(const pcv_session *s, const real *x)
 }
 
 /* The latents are folded for one answer until another is asked for. */
-static void ask_grid(pcv_session *s, int which, const pcv_segment *grid,
-                     const int *index, int n)
+static void ask_grid(pcv_session *s, const pcv_pass *pass, int which,
+                     const pcv_segment *grid, const int *index, int n)
 {
     const pcv_block *b = &s->net->decoder;
     size_t latents = (size_t)s->net->spec.latents;
@@ -398,8 +406,8 @@ static void ask_grid(pcv_session *s, int which, const pcv_segment *grid,
         pcv_ask_prepare(b, grid, k + i * latents * (size_t)b->qk,
                         v + i * latents * (size_t)b->v, &fold[i], &s->scratch);
     s->folded = which;
-    pcv_block_ask(b, grid, fold, s->items, index, n, s->ask, s->answer,
-                  &s->decoded, &s->scratch);
+    pcv_block_ask(b, grid, fold, s->items, index, n, pass, s->net->uses, s->ask,
+                  s->answer, &s->decoded, &s->scratch);
 }
 
 /* Queries of all items, padded to the common width, and the block's answer. */
@@ -419,14 +427,14 @@ static void ask(pcv_session *s, const pcv_pass *pass, int which,
         memcpy(row + own, a->pad->w, (e - own) * sizeof *row);
     pcv_rows_bind(&s->latents, s->x[net->uses], s->train ? s->dx : NULL,
                   s->items, net->spec.latents, net->spec.d);
-    if (!s->train && !s->prepared) {
+    if (decoder_form(s) == PCV_FORM_KEPT && !s->prepared) {
         pcv_block_prepare(&net->decoder, &s->latents.tokens, &s->decoded,
                           &s->scratch);
         s->folded = -1;
     }
     s->prepared = true;
     if (asks_grid(s, which, &grid))
-        ask_grid(s, which, &grid, index, n);
+        ask_grid(s, pass, which, &grid, index, n);
     else
         pcv_block_forward(&net->decoder, &s->latents.tokens, s->items, n,
                           decoder_form(s), pass, net->uses, s->ask, s->answer,
@@ -527,10 +535,17 @@ static void decode_backward(pcv_session *s, const pcv_pass *pass, int n)
     size_t e = (size_t)a->queries.e;
     size_t size = (size_t)s->items * (size_t)n * e;
     real *danswer = s->answer;  /* no longer needed once the head has gone */
+    pcv_segment grid;
 
     memset(s->dask, 0, size * sizeof(real));
     pcv_linear_backward(&a->head, s->answer, s->dout, s->items * n, s->dask);
     memcpy(danswer, s->dask, size * sizeof(real));
+    if (asks_grid(s, 0, &grid)) {
+        pcv_block_ask_backward(&net->decoder, &s->latents.tokens, &grid,
+                               s->fold, s->items, s->index, n, pass, net->uses,
+                               s->ask, danswer, &s->decoded, &s->scratch);
+        return;
+    }
     memset(s->dask, 0, size * sizeof(real));
     pcv_block_backward(&net->decoder, &s->latents.tokens, s->items, n,
                        PCV_FORM_PLAIN, pass, net->uses, s->ask, danswer,

@@ -332,6 +332,14 @@ static void plain_rows(const pcv_reader *r, const pcv_tokens *t, projected *p)
     }
 }
 
+static void plain_rows_backward(const pcv_reader *r, const pcv_tokens *t,
+                                projected *p)
+{
+    project_backward(r, p, t->tile_backward);
+    for (int b = 0; t->tile_backward && b < t->items; b++)
+        t->tile_backward(t, b, 0, t->n, p->dx + mul3(b, t->n, t->c));
+}
+
 static void plain_forward(const pcv_reader *r, const pcv_tokens *t, int n,
                           const real *q, real *y, pcv_read_record *rec,
                           pcv_arena *a)
@@ -357,6 +365,29 @@ void pcv_read_prepare(const pcv_reader *r, const pcv_tokens *t,
     pcv_arena_release(scratch, mark);
 }
 
+void pcv_read_prepare_backward(const pcv_reader *r, const pcv_tokens *t,
+                               real *dk, real *dv, pcv_arena *scratch)
+{
+    size_t mark = scratch->used;
+    projected p;
+
+    projected_layout(r, t, t->items * t->n, true, scratch, &p);
+    plain_rows(r, t, &p);
+    p.dk = dk;
+    p.dv = dv;
+    plain_rows_backward(r, t, &p);
+    pcv_arena_release(scratch, mark);
+}
+
+size_t pcv_read_prepare_scratch(const pcv_reader *r, const pcv_tokens *t)
+{
+    pcv_arena a = {0};
+    projected p;
+
+    projected_layout(r, t, t->items * t->n, true, &a, &p);
+    return a.peak;
+}
+
 static void kept_forward(const pcv_reader *r, const pcv_tokens *t, int n,
                          const real *q, real *y, pcv_read_record *rec,
                          pcv_arena *a)
@@ -379,9 +410,7 @@ static void plain_backward(const pcv_reader *r, const pcv_tokens *t, int n,
     memset(p.dk, 0, mul3(rows, c.qk, sizeof(real)));
     memset(p.dv, 0, mul3(rows, c.v, sizeof(real)));
     pcv_core_backward(&c, q, p.k, p.v, y, rec->lse, dy, dq, p.dk, p.dv, a);
-    project_backward(r, &p, t->tile_backward);
-    for (int b = 0; t->tile_backward && b < t->items; b++)
-        t->tile_backward(t, b, 0, t->n, p.dx + mul3(b, t->n, t->c));
+    plain_rows_backward(r, t, &p);
 }
 
 /* ---- tiled ----------------------------------------------------------- */

@@ -282,16 +282,15 @@ void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
 
 void pcv_block_ask(const pcv_block *b, const pcv_segment *s,
                    const pcv_ask_fold *f, int items, const int *index, int n,
-                   const real *x, real *y, pcv_block_record *rec,
-                   pcv_arena *scratch)
+                   const pcv_pass *pass, int use, const real *x, real *y,
+                   pcv_block_record *rec, pcv_arena *scratch)
 {
-    const pcv_pass pass = {0};
     size_t item = (size_t)n * (size_t)b->d;
 
     for (int i = 0; i < items; i++)
         pcv_ask_forward(b, s, &f[i], index, n, x + (size_t)i * item,
                         rec->x1 + (size_t)i * item, scratch);
-    finish(b, items * n, &pass, 0, x, y, rec);
+    finish(b, items * n, pass, 2 * (uint64_t)use, x, y, rec);
 }
 
 /* ---- backward -------------------------------------------------------- */
@@ -376,27 +375,85 @@ static void mlp_backward(const pcv_block *b, int rows, const pcv_pass *pass,
     pcv_norm_backward(&b->norm_mlp, rec->x1, rec->m_stats, g->dm, rows, g->dx1);
 }
 
+/* From dy to g->dx1, the gradient of what was attended and projected. */
+static void finish_backward(const pcv_block *b, int rows, const pcv_pass *pass,
+                            uint64_t layer, real *dy,
+                            const pcv_block_record *rec, gradients *g,
+                            real *dx)
+{
+    size_t size = (size_t)rows * (size_t)b->d;
+
+    memcpy(g->dx1, dy, size * sizeof *dy);
+    if (!b->no_mlp)
+        mlp_backward(b, rows, pass, layer + 1, dy, rec, g);
+    if (b->residual && dx)
+        add(dx, g->dx1, size);
+    pcv_dropout(pass, layer, g->dx1, size);
+}
+
 void pcv_block_backward(const pcv_block *b, const pcv_tokens *t, int items,
                         int n, int form, const pcv_pass *pass, int use,
                         const real *x, real *dy, const pcv_block_record *rec,
                         real *dx, pcv_arena *scratch)
 {
     int rows = items * n;
-    size_t size = (size_t)rows * (size_t)b->d, mark = scratch->used;
+    size_t mark = scratch->used;
     uint64_t layer = 2 * (uint64_t)use;
     gradients g;
 
     gradients_layout(b, rows, scratch, &g);
-    memcpy(g.dx1, dy, size * sizeof *dy);
-    if (!b->no_mlp)
-        mlp_backward(b, rows, pass, layer + 1, dy, rec, &g);
-    if (b->residual && dx)
-        add(dx, g.dx1, size);
-    pcv_dropout(pass, layer, g.dx1, size);
+    finish_backward(b, rows, pass, layer, dy, rec, &g, dx);
     zero(g.dz, rows, b->v);
     pcv_linear_backward(&b->out, rec->z, g.dx1, rows, g.dz);
     zero(g.dm, rows, b->d);
     attend_backward(b, t, items, n, form, rec, &g, scratch);
     pcv_norm_backward(&b->norm_q, x, rec->a_stats, g.dm, rows, dx);
+    pcv_arena_release(scratch, mark);
+}
+
+size_t pcv_block_ask_scratch(const pcv_block *b, const pcv_tokens *t,
+                             const pcv_segment *s, int items, int n)
+{
+    pcv_reader r = reader(b);
+    size_t rows = (size_t)items * (size_t)t->n;
+    size_t ask = pcv_ask_back_scratch(b, s, t->n);
+    size_t read = pcv_read_prepare_scratch(&r, t);
+    pcv_arena a = {0};
+    gradients g;
+
+    gradients_layout(b, items * n, &a, &g);
+    pcv_arena_take(&a, rows * (size_t)b->qk, sizeof(real));
+    pcv_arena_take(&a, rows * (size_t)b->v, sizeof(real));
+    return a.peak + (ask > read ? ask : read);
+}
+
+void pcv_block_ask_backward(const pcv_block *b, const pcv_tokens *t,
+                            const pcv_segment *s, const pcv_ask_fold *f,
+                            int items, const int *index, int n,
+                            const pcv_pass *pass, int use, const real *x,
+                            real *dy, const pcv_block_record *rec,
+                            pcv_arena *scratch)
+{
+    size_t mark = scratch->used, item = (size_t)n * (size_t)b->d;
+    int latents = items * t->n;
+    pcv_reader r = reader(b);
+    gradients g;
+    real *dk, *dv;
+
+    gradients_layout(b, items * n, scratch, &g);
+    dk = pcv_arena_take(scratch, (size_t)latents * (size_t)b->qk, sizeof(real));
+    dv = pcv_arena_take(scratch, (size_t)latents * (size_t)b->v, sizeof(real));
+    finish_backward(b, items * n, pass, 2 * (uint64_t)use, dy, rec, &g, NULL);
+    zero(dk, latents, b->qk);
+    zero(dv, latents, b->v);
+    for (size_t i = 0; i < (size_t)items; i++) {
+        size_t k = i * (size_t)t->n * (size_t)b->qk;
+        size_t v = i * (size_t)t->n * (size_t)b->v;
+
+        pcv_ask_backward(b, s, &f[i], index, n, rec->read.k + k,
+                         rec->read.v + v, x + i * item, g.dx1 + i * item,
+                         dk + k, dv + v, scratch);
+    }
+    pcv_read_prepare_backward(&r, t, dk, dv, scratch);
     pcv_arena_release(scratch, mark);
 }

@@ -259,9 +259,13 @@ void pcv_read_backward(const pcv_reader *r, const pcv_tokens *t, int n,
                        const pcv_read_record *rec, real *dq,
                        pcv_arena *scratch);
 
-/* Keys and values of a source, for PCV_FORM_KEPT. */
+/* Keys and values of a source, for PCV_FORM_KEPT; and from their gradients
+ * (used up) through projections and norm to the source. */
 void pcv_read_prepare(const pcv_reader *r, const pcv_tokens *t,
                       pcv_read_record *rec, pcv_arena *scratch);
+void pcv_read_prepare_backward(const pcv_reader *r, const pcv_tokens *t,
+                               real *dk, real *dv, pcv_arena *scratch);
+size_t pcv_read_prepare_scratch(const pcv_reader *r, const pcv_tokens *t);
 
 /* The core: queries, keys and values that are there already.  B items of n
  * queries (B*n x qk) and m keys (B*m x qk), values (B*m x v). */
@@ -397,7 +401,7 @@ void pcv_block_backward(const pcv_block *b, const pcv_tokens *t, int items,
                         const real *x, real *dy, const pcv_block_record *rec,
                         real *dx, pcv_arena *scratch);
 
-/* ---- grid_ask.c: queries on a grid read the latents; inference ------- */
+/* ---- grid_ask.c: queries on a grid read the latents ------------------ */
 
 /* Latents folded for the queries of one grid: N of them times H reads. */
 typedef struct {
@@ -422,10 +426,29 @@ void pcv_ask_prepare(const pcv_block *b, const pcv_segment *s, const real *k,
 void pcv_ask_forward(const pcv_block *b, const pcv_segment *s,
                      const pcv_ask_fold *f, const int *index, int n,
                      const real *x, real *y, pcv_arena *scratch);
-/* The block around it. */
+/* From dy (n x E): dk, dv (as k, v) += and the gradients of W_q, b_q, W_o, b_o
+ * and the norm of the queries; none of the queries themselves, which are
+ * positions (s->c is 0) without constant channels. */
+void pcv_ask_backward(const pcv_block *b, const pcv_segment *s,
+                      const pcv_ask_fold *f, const int *index, int n,
+                      const real *k, const real *v, const real *x,
+                      const real *dy, real *dk, real *dv, pcv_arena *scratch);
+size_t pcv_ask_back_scratch(const pcv_block *b, const pcv_segment *s, int n);
+
+/* The block around it: t are the latents, whose keys and values
+ * pcv_block_prepare left in the record, f those of each item folded. */
 void pcv_block_ask(const pcv_block *b, const pcv_segment *s,
-                   const pcv_ask_fold *f /* of each item */, int items,
-                   const int *index, int n, const real *x, real *y,
+                   const pcv_ask_fold *f, int items, const int *index, int n,
+                   const pcv_pass *pass, int use, const real *x, real *y,
                    pcv_block_record *rec, pcv_arena *scratch);
+/* Uses dy up; the latents' gradient goes where t says. */
+void pcv_block_ask_backward(const pcv_block *b, const pcv_tokens *t,
+                            const pcv_segment *s, const pcv_ask_fold *f,
+                            int items, const int *index, int n,
+                            const pcv_pass *pass, int use, const real *x,
+                            real *dy, const pcv_block_record *rec,
+                            pcv_arena *scratch);
+size_t pcv_block_ask_scratch(const pcv_block *b, const pcv_tokens *t,
+                             const pcv_segment *s, int items, int n);
 
 #endif
