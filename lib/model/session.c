@@ -29,8 +29,8 @@ static bool has_mean(const pcv_session *s)
 }
 
 /* Do the queries of an answer stand on a grid, and is it cheaper to read the
- * latents as such (nn/grid_ask.c)?  Then that grid.  In training they have to be
- * positions alone. */
+ * latents as such (nn/grid_ask.c)?  Then that grid.  In training they have to
+ * be positions alone. */
 static bool asks_grid(const pcv_session *s, int which, pcv_segment *grid)
 {
     const pcv_reply *a = &s->net->answer[which];

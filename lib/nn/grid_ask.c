@@ -21,7 +21,8 @@
  *
  * Backward, for positions alone (no content), with V'_i = W_o v_i:
  *
- *   dV'_i = sum_j p_ij dy_j        ds_ij = p_ij (dy_j . V'_i - dy_j . (y_j - b_o))
+ *   dV'_i = sum_j p_ij dy_j
+ *   ds_ij = p_ij (dy_j . V'_i - dy_j . (y_j - b_o))
  *   dT_a[l] = sum over j_a = l of r_j ds_ij       du_i = sum_a dT_a^T F_a
  *   dc_i  = sum_j ds_ij
  *
