@@ -12,14 +12,18 @@ typedef int visit(void *arg, pcv_linear *l, bool read);
 enum { LINEARS = 7 };           /* of a block at most */
 
 /* Every linear layer of a block; read: its weights are read elsewhere, too (the
- * structured attend folds them into queries). */
-static int visit_block(pcv_block *b, visit *f, void *arg)
+ * structured attends fold keys and values into queries, and a decoder's queries
+ * and output into the latents). */
+static int visit_block(pcv_block *b, bool decoder, visit *f, void *arg)
 {
-    pcv_linear *all[LINEARS] = { &b->query, &b->key, &b->value, &b->out,
-                                 &b->out2, &b->up, &b->down };
+    struct { pcv_linear *l; bool read; } all[LINEARS] = {
+        { &b->query, decoder }, { &b->key, b->cross }, { &b->value, b->cross },
+        { &b->out, decoder }, { &b->out2, false }, { &b->up, false },
+        { &b->down, false },
+    };
 
     for (int i = 0; i < LINEARS; i++)
-        if (all[i]->w && f(arg, all[i], b->cross && (i == 1 || i == 2)) < 0)
+        if (all[i].l->w && f(arg, all[i].l, all[i].read) < 0)
             return -1;
     return 0;
 }
@@ -27,9 +31,9 @@ static int visit_block(pcv_block *b, visit *f, void *arg)
 static int visit_all(pcv_net *n, visit *f, void *arg)
 {
     for (int i = 0; i < n->blocks; i++)
-        if (visit_block(&n->block[i], f, arg) < 0)
+        if (visit_block(&n->block[i], false, f, arg) < 0)
             return -1;
-    return visit_block(&n->decoder, f, arg);
+    return visit_block(&n->decoder, true, f, arg);
 }
 
 /* ---- packing --------------------------------------------------------- */

@@ -68,6 +68,20 @@ for p in bf16 int8; do
     check "$p: encode and decode" pcv-decode --precision=$p -m "$auto" \
         --format=npy -o out$p.npy latents
 done
+# queries on a grid fold weights that are packed, too
+for d in half whole; do
+    mkdir $d
+    cp "$auto/config.json" $d
+done
+pcv-inspect --convert=half/model.safetensors --dtype=bf16 -m "$auto"
+pcv-inspect --convert=whole/model.safetensors --dtype=f32 -m half
+for p in bf16 int8; do
+    for d in half whole; do
+        pcv-encode -m $d pics/1.pgm >latents
+        pcv-decode --precision=$p -m $d --format=npy -o $d.npy latents
+    done
+    check "$p: a decoder of weights that were converted" cmp half.npy whole.npy
+done
 pcv-classify --precision=int8 --logits -m floats "${digits[@]}" >want
 pcv-classify --precision=int8 --logits -m stored "${digits[@]}" >got
 check 'int8: the stored numbers are used as they are' diff want got
