@@ -22,14 +22,16 @@ static pthread_mutex_t serial = PTHREAD_MUTEX_INITIALIZER;
 /* OpenBLAS starts a thread per processor when it is loaded, and each spins for
  * a tenth of a second before it sleeps: time taken from ours.  They are not
  * wanted; the call that ends them (OpenBLAS makes it before a fork) is no part
- * of cblas.h, and the serial flavour lacks it. */
+ * of cblas.h, and the serial flavour lacks it.  Setting the number of threads
+ * starts them again: first that, once, then the end. */
 static void end_blas_threads(void)
 {
     void *symbol = dlsym(RTLD_DEFAULT, "blas_thread_shutdown_");
     int (*end)(void);
 
+    openblas_set_num_threads(1);
     memcpy(&end, &symbol, sizeof end);
-    if (end)
+    if (end && openblas_get_parallel() == OPENBLAS_THREAD)
         end();
 }
 
@@ -37,15 +39,16 @@ static bool blas_ready(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     static _Thread_local bool ready;
-    static _Thread_local bool threadsafe;
+    static _Thread_local int flavour;
 
     if (!ready) {
         pthread_once(&once, end_blas_threads);
-        openblas_set_num_threads(1);
-        threadsafe = openblas_get_parallel() != OPENBLAS_SEQUENTIAL;
+        flavour = openblas_get_parallel();
+        if (flavour == OPENBLAS_OPENMP)     /* it is a number of the thread */
+            openblas_set_num_threads(1);
         ready = true;
     }
-    return threadsafe;
+    return flavour != OPENBLAS_SEQUENTIAL;
 }
 
 /* The configuration starts with name and version; the rest is of no use. */
