@@ -172,16 +172,33 @@ void pcv_fold_queries_backward(const pcv_reader *r, int rows, const real *q,
 
 /* ---- what the softmax does not see ----------------------------------- */
 
+typedef struct {
+    const pcv_reader *r;
+    const real *q, *raw;
+    real *shift;
+    int reads;                  /* of all items */
+} shift_job;
+
+static void shift_rows(void *arg, int i)
+{
+    const shift_job *j = arg;
+    const pcv_reader *r = j->r;
+    const pcv_rows *k = pcv_rows_get();
+    int c = r->norm->n, h = r->heads, d = r->key->out / h;
+    int at = i * AFFINE_ROWS, end = at + AFFINE_ROWS;
+
+    for (; at < end && at < j->reads; at++) {
+        j->shift[at] = k->dot(j->raw + mul(at, c), r->norm->b->w, c);
+        if (r->key->b)
+            j->shift[at] += scale_of(r) * k->dot(j->q + mul(at, d),
+                                                 r->key->b->w + at % h * d, d);
+    }
+}
+
 void pcv_fold_shift(const pcv_reader *r, int rows, const real *q,
                     const real *raw, real *shift)
 {
-    const pcv_rows *k = pcv_rows_get();
-    int c = r->norm->n, h = r->heads, d = r->key->out / h;
+    shift_job j = { r, q, raw, shift, rows * r->heads };
 
-    for (int i = 0; i < rows * h; i++) {
-        shift[i] = k->dot(raw + mul(i, c), r->norm->b->w, c);
-        if (r->key->b)
-            shift[i] += scale_of(r) * k->dot(q + mul(i, d),
-                                             r->key->b->w + i % h * d, d);
-    }
+    pcv_parallel((j.reads + AFFINE_ROWS - 1) / AFFINE_ROWS, shift_rows, &j);
 }
