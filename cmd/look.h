@@ -12,7 +12,7 @@ typedef struct {
 } look_subject;
 
 enum { LOOK_SUMMARY = 1, LOOK_TENSORS = 2, LOOK_STATS = 4, LOOK_HIST = 8,
-       LOOK_PICKLE = 16 };
+       LOOK_PICKLE = 16, LOOK_COST = 32 };
 
 typedef struct {
     unsigned modes;             /* LOOK_... */
@@ -61,6 +61,13 @@ void pickle_head(const look_options *o, pcv_bytes *b);
  * -1. */
 int pickle_text(const char *file, const look_options *o, pcv_bytes *b);
 int pickle_json(const char *file, const look_options *o, pcv_bytes *b);
+
+/* ---- cost.c: one line for each part of the network ------------------- */
+
+void cost_head(const look_options *o, pcv_bytes *b);
+/* Adds the lines, or "cost":{..} of the object that is open.  0 or -1. */
+int cost_text(const look_subject *s, const look_options *o, pcv_bytes *b);
+int cost_json(const look_subject *s, const look_options *o, pcv_bytes *b);
 
 /* ---- summary.c, words.c: a screen of facts --------------------------- */
 

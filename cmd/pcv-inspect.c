@@ -51,6 +51,12 @@ static void set_pickle(const opt_row *row, const char *value)
     *(unsigned *)row->to |= LOOK_PICKLE;
 }
 
+static void set_cost(const opt_row *row, const char *value)
+{
+    (void)value;
+    *(unsigned *)row->to |= LOOK_COST;
+}
+
 static void set_hist(const opt_row *row, const char *value)
 {
     look_options *look = row->to;
@@ -70,6 +76,8 @@ static void parse(job *j, int argc, char **argv)
           "std, norm, zero%, nan, inf", set_stats, &j->look.modes },
         { 0, "hist", "[BINS]", "a histogram of each tensor (32 bins)",
           set_hist, &j->look },
+        { 0, "cost", NULL, "a table of the parts of a pass: part, form, FLOPs "
+          "plain and as run, bytes", set_cost, &j->look.modes },
         { 0, "show", "NAME", "one tensor as a heat map: on a terminal in "
           "text, elsewhere a PNG", opt_text, &j->show },
         { 0, "get", "NAME", "one tensor as float32 .npy", opt_text,
@@ -82,8 +90,8 @@ static void parse(job *j, int argc, char **argv)
         { 0, NULL, NULL, "Options:", NULL, NULL },
         { 0, "match", "GLOB", "only tensors whose name matches", opt_text,
           &j->look.match },
-        { 0, "size", "SIZE", "the summary's cost is for inputs of this size, "
-          "HxW or a count", opt_text, &j->look.size },
+        { 0, "size", "SIZE", "the cost is that of inputs of this size, HxW or "
+          "a count", opt_text, &j->look.size },
         { 0, "json", NULL, "one JSON object per FILE with all the modes",
           opt_flag, &j->json },
         { 0, "dtype", "f32|f16|bf16|int8", "the type that --convert gives to "
@@ -140,8 +148,10 @@ static void check(job *j)
         opt_usage("--dtype belongs to --convert");
     if (!j->json && !is_single(j->look.modes))
         opt_usage("one table at a time (or all of them with --json)");
-    if (j->look.size && j->look.modes)
-        opt_usage("--size belongs to the summary");
+    if (j->look.size && j->look.modes && !(j->look.modes & LOOK_COST))
+        opt_usage("--size belongs to the summary and to --cost");
+    if (j->look.match && j->look.modes == LOOK_COST)
+        opt_usage("--match is about tensors, --cost is not");
     if (!j->look.modes)
         j->look.modes = LOOK_SUMMARY;
     j->look.column = j->o.operands + (j->o.model != NULL) > 1;
@@ -153,17 +163,25 @@ static void check(job *j)
 static int describe(job *j, const look_subject *s, pcv_bytes *b)
 {
     bool summary = j->look.modes & LOOK_SUMMARY;
-    int found;
+    int found = 0;
 
     if (!j->json && summary && j->done)
         pcv_bytes_add(b, "\n", 1);      /* a line between two summaries */
+    if (!j->json && (j->look.modes & LOOK_COST))
+        return cost_text(s, &j->look, b);
     if (!j->json)
         return summary ? summary_text(s, &j->look, b)
                        : table_text(s, &j->look, b);
     json_open(b, NULL, '{');
     json_path(b, "file", s->name);
     json_truth(b, "ok", true);
-    found = summary ? summary_json(s, &j->look, b) : table_json(s, &j->look, b);
+    if (summary)
+        found = summary_json(s, &j->look, b);
+    else if (j->look.modes != LOOK_COST)
+        found = table_json(s, &j->look, b);
+    if (found >= 0 && (j->look.modes & LOOK_COST) &&
+        cost_json(s, &j->look, b) < 0)
+        found = -1;
     json_close(b, '}');
     pcv_bytes_add(b, "\n", 1);
     return found;
@@ -200,7 +218,7 @@ static int describe_tensors(job *j, const char *name, pcv_bytes *b)
     look_subject s;
     int found = -1;
 
-    if (look_open(&s, name, j->look.modes & LOOK_SUMMARY) == 0) {
+    if (look_open(&s, name, j->look.modes & (LOOK_SUMMARY | LOOK_COST)) == 0) {
         found = describe(j, &s, b);
         look_close(&s);
     }
@@ -250,6 +268,8 @@ static int write_head(job *j)
         return 0;
     if (j->look.modes & LOOK_PICKLE)
         pickle_head(&j->look, &b);
+    else if (j->look.modes & LOOK_COST)
+        cost_head(&j->look, &b);
     else
         table_head(&j->look, &b);
     if (b.failed)

@@ -146,17 +146,15 @@ static void labels_text(const pcv_model *m, pcv_bytes *b)
     end(b);
 }
 
-static void cost_text(const look_options *o, const pcv_cost_info *c,
-                      pcv_bytes *b)
+static void cost_row(const look_options *o, const pcv_cost_info *c,
+                     pcv_bytes *b)
 {
-    double rest = c->self + c->decode;
-
     row(b, "cost");
     pcv_bytes_printf(b, "%s%s", o->size ? o->size : "",
                      o->size ? ": " : "");
-    look_units(b, c->cross + rest, "FLOP");
+    look_units(b, c->plain, "FLOP");
     pcv_bytes_printf(b, " (");
-    look_units(b, c->cross_run + rest, "FLOP");
+    look_units(b, c->run, "FLOP");
     pcv_bytes_printf(b, " as run) per input, ");
     look_units(b, c->memory, "B");
     pcv_bytes_printf(b, " beside the weights");
@@ -190,7 +188,7 @@ static int model_text(const look_subject *s, const look_options *o,
     words_preprocess(m, b);
     end(b);
     labels_text(m, b);
-    cost_text(o, &c, b);
+    cost_row(o, &c, b);
     return 0;
 }
 
@@ -294,29 +292,11 @@ static void labels_json(const pcv_model *m, pcv_bytes *b)
     json_close(b, ']');
 }
 
-static void cost_json(const look_options *o, const pcv_cost_info *c,
+static int model_json(const look_subject *s, const look_options *o,
                       pcv_bytes *b)
 {
-    json_open(b, "cost", '{');
-    if (o->size)
-        json_text(b, "size", o->size);
-    json_number(b, "parameters", c->parameters);
-    json_number(b, "elements", c->elements);
-    json_number(b, "channels", c->channels);
-    json_number(b, "cross", c->cross);
-    json_number(b, "self", c->self);
-    json_number(b, "decode", c->decode);
-    json_number(b, "cross_run", c->cross_run);
-    json_number(b, "memory", c->memory);
-    json_close(b, '}');
-}
+    const pcv_model *m = s->model;
 
-static int model_json(const pcv_model *m, const look_options *o, pcv_bytes *b)
-{
-    pcv_cost_info c;
-
-    if (pcv_model_cost(m, o->size, &c) < 0)
-        return -1;
     json_open(b, "model", '{');
     json_path(b, "path", pcv_model_path(m));
     json_text(b, "id", pcv_model_id(m));
@@ -326,7 +306,8 @@ static int model_json(const pcv_model *m, const look_options *o, pcv_bytes *b)
     json_count(b, "outputs", pcv_model_outputs(m));
     settings_json(m, b);
     labels_json(m, b);
-    cost_json(o, &c, b);
+    if (cost_json(s, o, b) < 0)
+        return -1;
     json_close(b, '}');
     return 0;
 }
@@ -371,7 +352,7 @@ int summary_json(const look_subject *s, const look_options *o, pcv_bytes *b)
     int status = add_up(&t, s, o);
 
     if (status == 0 && s->model)
-        status = model_json(s->model, o, b);
+        status = model_json(s, o, b);
     if (status == 0) {
         weights_json(s, &t, b);
         blocks_json(&t, b);

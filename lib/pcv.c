@@ -643,8 +643,19 @@ int pcv_model_cost(const pcv_model *m, const char *size, pcv_cost_info *c)
         pcv_array_free(&x[i]);
     if (r < 0)
         return -1;
-    *c = (pcv_cost_info){ (double)m->net.params.total, cost.elements,
-                          cost.channels, cost.cross, cost.self, cost.decode,
-                          cost.cross_run, cost.memory };
+    *c = (pcv_cost_info){ .parameters = (double)m->net.params.total,
+                          .elements = cost.elements,
+                          .channels = cost.channels, .plain = cost.plain,
+                          .run = cost.run, .memory = cost.memory,
+                          .parts = (size_t)cost.parts };
+    for (int i = 0; i < cost.parts; i++) {
+        const pcv_cost_part *p = &cost.part[i];
+
+        memcpy(c->part[i].name, p->name, sizeof p->name);
+        c->part[i].form = p->form;
+        c->part[i].plain = p->plain;
+        c->part[i].run = p->run;
+        c->part[i].bytes = p->bytes;
+    }
     return 0;
 }

@@ -350,12 +350,21 @@ void pcv_pickle_close(pcv_pickle *p);           /* NULL ok */
 size_t pcv_pickle_count(const pcv_pickle *p);
 int pcv_pickle_get(const pcv_pickle *p, size_t i, pcv_pickle_ask *ask);
 
-/* What a pass costs for an input size ("224x224"; NULL: the model's own). */
+/* What a pass over an input of a size costs ("224x224"; NULL: the model's own),
+ * part by part: FLOPs (a multiply-add is two) of the plain form, that makes all
+ * keys, values and scores, and of the form that is run. */
+enum { PCV_MOST_COSTS = 10 };
 typedef struct {
     double parameters, elements, channels;
-    double cross, self, decode; /* FLOPs of the plain form; multiply-add = 2 */
-    double cross_run;           /* cross-attends as they are computed here */
+    double plain, run;          /* FLOPs of all parts */
     double memory;              /* bytes beside the weights */
+    size_t parts;
+    struct {
+        char name[64];          /* "cross-attend x 1", "decoder image", .. */
+        const char *form;       /* "grid", "folded", "plain", "tiled", "kept" */
+        double plain, run;      /* FLOPs */
+        double bytes;           /* of records and scratch; parts share them */
+    } part[PCV_MOST_COSTS];
 } pcv_cost_info;
 int pcv_model_cost(const pcv_model *m, const char *size, pcv_cost_info *c);
 

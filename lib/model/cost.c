@@ -1,97 +1,120 @@
-/* cost.c - what a pass costs: FLOPs (a multiply-add is two) of the plain form
- * of every use in the plan, of the cross-attends as they are run, and the
- * bytes that the memory plan takes. */
+/* cost.c - what a pass over one input costs, part by part: FLOPs of the plain
+ * form (every key, value and score made), FLOPs in the form that is run
+ * (nn/cost.c counts both), and the bytes of records and scratch.
+ *
+ * Left out: convolutions and projections that make the input's content, and
+ * what a session does once for many files (the first cross-attend's folded
+ * queries).  Parts follow one another and share scratch, so that their bytes do
+ * not add up to those of the pass. */
 #include "model.h"
 
-/* Projections and MLP of n rows of a block; what is read costs extra. */
-static double rows_cost(const pcv_block *b, double n)
-{
-    double d = b->d;
-    double mlp = b->no_mlp ? 0 : (1.0 + pcv_act_inputs(b->act)) *
-                                     b->widening * d * d;
+#include <stdio.h>
+#include <string.h>
 
-    return 2 * n * (d * b->qk + (double)b->v * d + mlp);
+static pcv_cost_part *part(pcv_cost *c, const char *name, const char *form)
+{
+    pcv_cost_part *p = &c->part[c->parts++];
+
+    snprintf(p->name, sizeof p->name, "%s", name);
+    p->form = form;
+    return p;
 }
 
-/* Keys, values, scores and weighted sum of n queries over m rows of c. */
-static double read_cost(const pcv_block *b, double n, double m, double c)
+static double bytes_of(const pcv_session *s, const pcv_block *b,
+                       const pcv_tokens *t, int n, int form)
 {
-    return 2 * m * c * (b->qk + b->v) + 2 * n * m * (b->qk + b->v);
+    pcv_arena a = {0};
+    pcv_block_record rec;
+
+    pcv_block_layout(b, t, s->items, n, form, &a, &rec);
+    return (double)(a.peak + pcv_block_scratch(b, t, s->items, n, form, false));
 }
 
-/* The structured form: per score the content channels, axes and a few more
- * twice over, an exp, and the tables per axis (structured attend: header of
- * grid_attend.c). */
-static double grid_cost(const pcv_block *b, const pcv_tokens *t, double n)
+/* All cross-attends to the input, or all self-attention layers. */
+static void encoder_part(const pcv_session *s, bool input, pcv_cost *c)
 {
-    double reads = n * b->heads, cost = 0;
-
-    for (int i = 0; i < t->segments; i++) {
-        const pcv_segment *s = &t->segment[i];
-        double m = 1, tables = 0;
-
-        for (int a = 0; a < s->axes; a++) {
-            m *= s->len[a];
-            tables += 4.0 * s->len[a] * s->cols[a];
-        }
-        cost += reads * (m * (4.0 * s->c + 24) + tables);
-    }
-    return cost + 2 * n * t->c * (double)(b->qk + b->v);
-}
-
-/* The folded form: per score the channels, twice, and an exp. */
-static double fold_cost(const pcv_block *b, const pcv_tokens *t, double n)
-{
-    return n * b->heads * t->n * (4.0 * t->c + 24) +
-           2 * n * t->c * (double)(b->qk + b->v);
-}
-
-/* Of a cross-attend as it is run. */
-static double run_cost(const pcv_block *b, const pcv_tokens *t, int form,
-                       double n)
-{
-    return form == PCV_FORM_GRID ? grid_cost(b, t, n)
-           : form == PCV_FORM_FOLDED ? fold_cost(b, t, n)
-                                     : read_cost(b, n, t->n, t->c);
-}
-
-static void encoder_cost(const pcv_net *n, const pcv_tokens *t, int form,
-                         pcv_cost *c)
-{
-    double rows = n->spec.latents;
+    const pcv_net *n = s->net;
+    int latents = n->spec.latents, uses = 0;
+    pcv_cost_part *p = part(c, "", NULL);
 
     for (int i = 0; i < n->uses; i++) {
         const pcv_block *b = n->use[i].block;
+        const pcv_tokens *t = input ? &s->batch.tokens : NULL;
+        pcv_reader r = { &b->norm_kv, &b->key, &b->value, b->heads };
+        double rows = pcv_block_cost(b, latents), plain, bytes;
 
-        if (n->use[i].input) {
-            c->cross += rows_cost(b, rows) + read_cost(b, rows, t->n, t->c);
-            c->cross_run += rows_cost(b, rows) + run_cost(b, t, form, rows);
-        } else {
-            c->self += rows_cost(b, rows) + read_cost(b, rows, rows, b->d);
-        }
+        if (n->use[i].input != input)
+            continue;
+        uses++;
+        plain = input ? pcv_read_cost(&r, t, latents, PCV_FORM_PLAIN)
+                      : 2.0 * latents * b->d * ((double)b->qk + b->v) +
+                            pcv_core_cost(b, latents, latents);
+        p->plain += rows + plain;
+        p->run += rows + (input ? pcv_read_cost(&r, t, latents, s->uses_form)
+                                : plain);
+        t = input || !b->cross ? t : &s->own.tokens;
+        bytes = bytes_of(s, b, t, latents,
+                         input ? s->uses_form : PCV_FORM_PLAIN);
+        p->bytes = bytes > p->bytes ? bytes : p->bytes;
     }
+    p->form = pcv_form_name(input ? s->uses_form : PCV_FORM_PLAIN);
+    snprintf(p->name, sizeof p->name, "%s x %d",
+             input ? "cross-attend" : "self-attention", uses);
 }
 
-static double decoder_cost(const pcv_net *n)
+static void mean_part(const pcv_session *s, pcv_cost *c)
 {
-    double cost = 0, latents = n->spec.latents, d = n->spec.d;
+    const pcv_reply *a = &s->net->answer[0];
+    pcv_cost_part *p = part(c, "mean and head", "plain");
 
-    for (int i = 0; i < n->answers; i++) {
-        const pcv_reply *a = &n->answer[i];
-        double queries = a->n;
-
-        cost += 2 * queries * a->head.in * a->outputs;
-        if (n->spec.decoder != PCV_DECODE_MEAN)
-            cost += rows_cost(&n->decoder, queries) +
-                    2 * queries * latents * (n->decoder.qk + n->decoder.v) +
-                    2 * queries * n->shared.in * n->shared.out;
-    }
-    if (n->spec.decoder != PCV_DECODE_MEAN)
-        cost += 2 * latents * d * (n->decoder.qk + n->decoder.v);
-    return cost;
+    p->plain = p->run = 2.0 * a->head.in * a->outputs;
+    p->bytes = 3.0 * s->net->spec.d * sizeof(real);
 }
 
-static double bytes_of(const pcv_net *n, const pcv_array *const *x)
+/* The decoder's block for all queries of an answer, and the layers behind. */
+static void decoder_part(const pcv_session *s, int which, pcv_cost *c)
+{
+    const pcv_net *n = s->net;
+    const pcv_reply *a = &n->answer[which];
+    const pcv_block *b = &n->decoder;
+    int latents = n->spec.latents;
+    double heads = 2.0 * a->n * ((double)a->head.in * a->outputs +
+                                 (double)n->shared.in * n->shared.out);
+    double keys = 2.0 * latents * n->spec.d * ((double)b->qk + b->v);
+    pcv_segment grid;
+    bool asks = pcv_session_asks_grid(s, which, &grid);
+    pcv_cost_part *p = part(c, "decoder", asks ? "grid" : "kept");
+
+    if (n->answers > 1)
+        snprintf(p->name, sizeof p->name, "decoder %s",
+                 n->spec.part_name[which]);
+    p->plain = heads + keys + pcv_block_cost(b, a->n) +
+               pcv_core_cost(b, latents, a->n);
+    p->run = p->plain;
+    if (asks)
+        p->run = heads + keys + pcv_mlp_cost(b, a->n) +
+                 pcv_ask_fold_cost(b, &grid, latents) +
+                 pcv_ask_cost(b, &grid, latents, a->n);
+    p->bytes = bytes_of(s, b, &s->latents.tokens,
+                        a->n < s->asked ? a->n : s->asked, PCV_FORM_KEPT);
+}
+
+static void all_parts(const pcv_session *s, pcv_cost *c)
+{
+    encoder_part(s, true, c);
+    encoder_part(s, false, c);
+    if (s->net->spec.decoder == PCV_DECODE_MEAN)
+        mean_part(s, c);
+    else
+        for (int i = 0; i < s->net->answers; i++)
+            decoder_part(s, i, c);
+    for (int i = 0; i < c->parts; i++) {
+        c->plain += c->part[i].plain;
+        c->run += c->part[i].run;
+    }
+}
+
+static double input_bytes(const pcv_net *n, const pcv_array *const *x)
 {
     double bytes = 0;
 
@@ -111,9 +134,8 @@ int pcv_net_cost(const pcv_net *n, const pcv_array *const *x, pcv_cost *c)
         return -1;
     }
     *c = (pcv_cost){ .elements = s.batch.tokens.n, .channels = n->stem.c };
-    encoder_cost(n, &s.batch.tokens, s.uses_form, c);
-    c->decode = decoder_cost(n);
-    c->memory = bytes_of(n, x) + (double)s.arena.size +
+    all_parts(&s, c);
+    c->memory = input_bytes(n, x) + (double)s.arena.size +
                 (double)s.scratch.size +
                 (double)s.batch.copy_cap * sizeof(real);
     pcv_session_close(&s);

@@ -333,17 +333,27 @@ int pcv_session_plan(pcv_session *s, int items, const real *latents);
  * every item: B*n x its outputs, borrowed.  A mean decoder takes n = 1. */
 const real *pcv_session_decode(pcv_session *s, const pcv_pass *pass, int which,
                                const int *index, int n);
+/* Do the queries of an answer stand on a grid, and is it cheaper to read the
+ * latents as such (nn/grid_ask.c)?  Then that grid. */
+bool pcv_session_asks_grid(const pcv_session *s, int which, pcv_segment *grid);
 /* From s->dout (set by the caller after decode) to all gradients. */
 void pcv_session_backward(pcv_session *s, const pcv_pass *pass, int n);
 
 /* ---- cost.c ---------------------------------------------------------- */
 
+/* FLOPs (a multiply-add is two) and bytes of a part of the network. */
+typedef struct {
+    char name[64];              /* "self-attention x 48" */
+    const char *form;           /* "grid" */
+    double plain, run, bytes;
+} pcv_cost_part;
+
 typedef struct {
     double elements, channels;  /* M, C */
-    double cross, self, decode; /* FLOPs (a multiply-add is 2), plain form */
-    double cross_run;           /* of the cross-attends as run */
-    double memory;              /* bytes of a pass beside the weights: the
-                                   prepared input, its copy, the plan */
+    double plain, run;          /* of all parts */
+    double memory;              /* bytes of a pass beside the weights */
+    int parts;
+    pcv_cost_part part[2 + PCV_MOST_PARTS];
 } pcv_cost;
 
 /* For an input of those shapes (the prepared arrays).  0 or -1. */

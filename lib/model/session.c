@@ -28,10 +28,8 @@ static bool has_mean(const pcv_session *s)
     return s->net->spec.decoder == PCV_DECODE_MEAN;
 }
 
-/* Do the queries of an answer stand on a grid, and is it cheaper to read the
- * latents as such (nn/grid_ask.c)?  Then that grid.  In training they have to
- * be positions alone. */
-static bool asks_grid(const pcv_session *s, int which, pcv_segment *grid)
+/* In training they have to be positions alone. */
+bool pcv_session_asks_grid(const pcv_session *s, int which, pcv_segment *grid)
 {
     const pcv_reply *a = &s->net->answer[which];
     const pcv_block *b = &s->net->decoder;
@@ -55,7 +53,7 @@ static int decoder_form(const pcv_session *s)
 {
     pcv_segment grid;
 
-    return s->train && !asks_grid(s, 0, &grid) ? PCV_FORM_PLAIN
+    return s->train && !pcv_session_asks_grid(s, 0, &grid) ? PCV_FORM_PLAIN
                                                : PCV_FORM_KEPT;
 }
 
@@ -173,7 +171,7 @@ static void fold_layout(pcv_session *s, pcv_arena *a)
 
     for (int k = 0; k < s->net->answers; k++) {
         a->used = start;
-        for (int i = 0; asks_grid(s, k, &grid) && i < s->items; i++)
+        for (int i = 0; pcv_session_asks_grid(s, k, &grid) && i < s->items; i++)
             pcv_ask_layout(&s->net->decoder, &grid, s->net->spec.latents, a,
                            &s->fold[k * s->items + i]);
         most = a->used > most ? a->used : most;
@@ -211,7 +209,7 @@ static size_t decoder_scratch(const pcv_session *s)
     pcv_segment grid;
 
     for (int k = 0; k < n->answers; k++)
-        if (asks_grid(s, k, &grid)) {
+        if (pcv_session_asks_grid(s, k, &grid)) {
             size_t b = pcv_ask_scratch(&n->decoder, &grid, n->spec.latents);
             size_t back = s->train ? pcv_block_ask_scratch(
                                          &n->decoder, &s->latents.tokens, &grid,
@@ -433,7 +431,7 @@ static void ask(pcv_session *s, const pcv_pass *pass, int which,
         s->folded = -1;
     }
     s->prepared = true;
-    if (asks_grid(s, which, &grid))
+    if (pcv_session_asks_grid(s, which, &grid))
         ask_grid(s, pass, which, &grid, index, n);
     else
         pcv_block_forward(&net->decoder, &s->latents.tokens, s->items, n,
@@ -540,7 +538,7 @@ static void decode_backward(pcv_session *s, const pcv_pass *pass, int n)
     memset(s->dask, 0, size * sizeof(real));
     pcv_linear_backward(&a->head, s->answer, s->dout, s->items * n, s->dask);
     memcpy(danswer, s->dask, size * sizeof(real));
-    if (asks_grid(s, 0, &grid)) {
+    if (pcv_session_asks_grid(s, 0, &grid)) {
         pcv_block_ask_backward(&net->decoder, &s->latents.tokens, &grid,
                                s->fold, s->items, s->index, n, pass, net->uses,
                                s->ask, danswer, &s->decoded, &s->scratch);

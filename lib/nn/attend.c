@@ -519,44 +519,7 @@ static void tiled_backward(const pcv_reader *r, const pcv_tokens *t, int n,
     }
 }
 
-/* ---- the choice ------------------------------------------------------ */
-
-/* Multiply-adds of one item: with keys and values, C (qk + v) for each row and
- * qk + v for each score; folded, 2 C for each score of each head. */
-static bool folding_pays(const pcv_reader *r, const pcv_tokens *t, int n)
-{
-    double m = t->n, c = t->c, wide = r->key->out + r->value->out;
-
-    return n * (c * wide + m * 2 * c * r->heads) < m * (c + n) * wide;
-}
-
-/* Of a single axis the structured form has no less to do: its table has as many
- * rows as there are elements.  It is the faster one while they are few (48
- * items of 256 elements and 32 queries: 3.4 ms, folded 4.6; one of 1,920 and
- * 784: 7.1 and 6.6; of 100,000 and 512: 341 and 211). */
-static bool gains_by_structure(const pcv_tokens *t)
-{
-    return t->segments > 1 || (t->segments && t->segment->axes > 1) ||
-           (t->segments && t->n <= 1024);
-}
-
-/* Whole matrices while rows, keys and values of the batch stay in a few
- * megabytes; beyond that streaming costs nothing and bounds the memory. */
-int pcv_read_form(const pcv_reader *r, const pcv_tokens *t, int n, int want)
-{
-    double bytes = (double)t->items * t->n * sizeof(real) *
-                   (2.0 * t->c + r->key->out + r->value->out);
-
-    if (want == PCV_FORM_GRID && !t->segments)
-        return PCV_FORM_TILED;
-    if (want != PCV_FORM_AUTO)
-        return want;
-    if (gains_by_structure(t))
-        return PCV_FORM_GRID;
-    if (folding_pays(r, t, n))
-        return PCV_FORM_FOLDED;
-    return bytes <= 64e6 ? PCV_FORM_PLAIN : PCV_FORM_TILED;
-}
+/* ---- the forms ------------------------------------------------------- */
 
 void pcv_read_layout(const pcv_reader *r, const pcv_tokens *t, int n, int form,
                      pcv_arena *a, pcv_read_record *rec)

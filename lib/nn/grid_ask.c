@@ -40,27 +40,6 @@ static size_t mul(int a, int b)
     return (size_t)a * (size_t)b;
 }
 
-/* FLOPs of one query (n latents) in this form, and through its rows. */
-static double ask_cost(const pcv_block *b, int c, int n)
-{
-    return 2.0 * n * b->heads * (c + b->d);
-}
-
-static double rows_cost(const pcv_block *b, int n)
-{
-    return 2.0 * b->d * (b->qk + b->v) + 2.0 * n * (b->qk + b->v);
-}
-
-bool pcv_ask_serves(const pcv_block *b, const pcv_segment *s, int n)
-{
-    double tables = 0;
-
-    for (int a = 0; a < s->axes; a++)
-        tables += (double)s->len[a] * n * b->heads * sizeof(real);
-    return !b->outer && !b->out2.w && !b->bias_k && tables <= 64e6 &&
-           ask_cost(b, s->c, n) < rows_cost(b, n);
-}
-
 void pcv_ask_layout(const pcv_block *b, const pcv_segment *s, int n,
                     pcv_arena *a, pcv_ask_fold *f)
 {

@@ -245,7 +245,6 @@ typedef struct {
     real *k, *v;                /* kept: B x M x qk, B x M x v */
 } pcv_read_record;
 
-int pcv_read_form(const pcv_reader *r, const pcv_tokens *t, int n, int want);
 void pcv_read_layout(const pcv_reader *r, const pcv_tokens *t, int n, int form,
                      pcv_arena *a, pcv_read_record *rec);
 /* Scratch bytes that forward, or forward and backward, take and release. */
@@ -412,9 +411,6 @@ typedef struct {
     real *value;                /* reads x E, through the output projection */
 } pcv_ask_fold;
 
-/* Does this form serve queries of that grid (s->content is not looked at), and
- * is it the cheaper one? */
-bool pcv_ask_serves(const pcv_block *b, const pcv_segment *s, int n);
 void pcv_ask_layout(const pcv_block *b, const pcv_segment *s, int n,
                     pcv_arena *a, pcv_ask_fold *f);
 size_t pcv_ask_scratch(const pcv_block *b, const pcv_segment *s, int n);
@@ -450,5 +446,26 @@ void pcv_block_ask_backward(const pcv_block *b, const pcv_tokens *t,
                             pcv_arena *scratch);
 size_t pcv_block_ask_scratch(const pcv_block *b, const pcv_tokens *t,
                              const pcv_segment *s, int items, int n);
+
+/* ---- cost.c: what the forms cost, and which is taken ----------------- */
+
+/* FLOPs of n queries of one item reading a source in that form, from projected
+ * queries to what they attended: with keys and values, or their folds. */
+double pcv_read_cost(const pcv_reader *r, const pcv_tokens *t, int n, int form);
+/* The form that `want` comes to. */
+int pcv_read_form(const pcv_reader *r, const pcv_tokens *t, int n, int want);
+const char *pcv_form_name(int form);            /* "grid" */
+/* Of n rows of a block: all of query and output projections and MLP; the MLP
+ * alone; scores and sums over keys and values that are there. */
+double pcv_block_cost(const pcv_block *b, double n);
+double pcv_mlp_cost(const pcv_block *b, double n);
+double pcv_core_cost(const pcv_block *b, double keys, double n);
+/* Queries on a grid that read n latents, projected; folding those. */
+double pcv_ask_cost(const pcv_block *b, const pcv_segment *s, int n,
+                    double queries);
+double pcv_ask_fold_cost(const pcv_block *b, const pcv_segment *s, int n);
+/* Does that form serve queries of the grid (s->content is not looked at), and
+ * is it the cheaper one? */
+bool pcv_ask_serves(const pcv_block *b, const pcv_segment *s, int n);
 
 #endif

@@ -72,7 +72,7 @@ static double flops(const subject *s)
     }
     bench_need(pcv_net_cost(&s->model->net, &one, &c) == 0);
     pcv_free(ids);
-    return s->f->latent ? c.self : c.cross_run + c.self + c.decode;
+    return s->f->latent ? c.part[1].run : c.run;
 }
 
 static void open_subject(subject *s, const figure *f)

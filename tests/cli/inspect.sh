@@ -54,6 +54,26 @@ expect 'standard input' 0 '*check      ok*' '' $inspect - <four.st
 check 'a model and its name' test "$(PCV_MODEL_PATH=$(dirname "$image") \
     $inspect "$(basename "$image")" | tail -n +2)" = \
     "$(tail -n +2 summary)"
+pcv-inspect --cost >cost
+check '--cost: its columns' test "$(head -n 1 cost)" = \
+    "$(printf 'part\tform\tplain\trun\tbytes')"
+check '--cost: the last line is the total' awk -F '\t' '
+    NR > 1 && $1 != "total" {plain += $3; run += $4}
+    $1 == "total" {good = $3 == plain && $4 == run && run < plain}
+    END {exit !good}' cost
+check '--cost: the attend of a picture is a grid' \
+    grep -q "^cross-attend x 2	grid	" cost
+pcv-inspect --cost --size=56x56 >larger
+check '--cost --size: four times the pixels cost more, layers the same' awk -F '\t' '
+    NR == FNR {plain[$1] = $3; run[$1] = $4; next}
+    $1 ~ /^cross/ {cross = $3 > 3 * plain[$1] && $3 < 4 * plain[$1] &&
+        $4 > run[$1] && $4 < 4 * run[$1]}
+    $1 ~ /^self/ {self = $4 == run[$1]}
+    END {exit !(cross && self)}' cost larger
+expect '--cost --json' 0 '{"file":*"cost":{*"parts":[{"part":"cross-attend x 2",*' \
+    '' pcv-inspect --cost --json
+expect '--cost has no tensors' 64 '' '*--match is about tensors*' \
+    pcv-inspect --cost --match=x
 expect 'cost of another size' 0 '*cost       56x28: *' '' \
     $inspect --size=56x28 "$image"
 expect 'no such size' 64 '' "*size 'x'*" $inspect --size=x "$image"
