@@ -628,6 +628,9 @@ static int input_of(const pcv_spec *s, const char *size, pcv_array *x)
     return 0;
 }
 
+_Static_assert((int)PCV_MOST_COSTS == 2 + (int)PCV_MOST_PARTS,
+               "pcv_cost_info has a place for each part of pcv_cost");
+
 int pcv_model_cost(const pcv_model *m, const char *size, pcv_cost_info *c)
 {
     pcv_array x[PCV_MOST_PARTS] = {{0}};

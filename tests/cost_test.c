@@ -110,12 +110,47 @@ static void test_block(void **state)
     pcv_params_free(&p);
 }
 
+/* Queries of a grid that are kept: their projection, the fold of each head and
+ * its products with each axis; and a second output projection. */
+static void test_folds(void **state)
+{
+    pcv_params p = {0};
+    pcv_block b, twice;
+    pcv_block_shape shape = { .d = 8, .kv = 21, .qk = 6, .v = 10, .heads = 2,
+                              .widening = 1, .act = PCV_GELU,
+                              .outer = true };
+    pcv_segment s = { .axes = 2, .len = { 5, 4 }, .cols = { 9, 7 }, .c = 3 };
+    pcv_tokens t = { .items = 1, .n = 20, .c = 21, .segment = &s,
+                     .segments = 1 };
+    double count = 0;
+
+    (void)state;
+    pcv_block_init(&b, &p, "b", &shape);
+    for (int i = 0; i < 3; i++) {
+        for (int o = 0; o < 6; o++)
+            for (int k = 0; k < 8 + 21; k++)
+                count += 2;     /* a query's value, and its share of C */
+        for (int h = 0; h < 2; h++)
+            for (int a = 0; a < 2; a++)
+                for (int l = 0; l < s.len[a]; l++)
+                    for (int k = 0; k < s.cols[a]; k++)
+                        count += 2;
+    }
+    help_below(fabs(pcv_folds_cost(&b, &t, 3) - count), 1e-9, "folds", 0);
+    shape.out_twice = true;
+    pcv_block_init(&twice, &p, "t", &shape);
+    help_below(fabs(pcv_block_cost(&twice, 3) - pcv_block_cost(&b, 3) -
+               2 * 3 * 8 * 8), 1e-9, "twice", 0);
+    pcv_params_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read),
         cmocka_unit_test(test_grid),
         cmocka_unit_test(test_block),
+        cmocka_unit_test(test_folds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

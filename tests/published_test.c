@@ -347,13 +347,59 @@ static void test_parameters(void **state)
     }
 }
 
+/* By hand: layers are 2 N d (4 d + 2 d) + 4 N N d each; the plain form makes
+ * keys, values and queries of all 182,528 elements of flow.  As run, folds
+ * that are kept are not counted: with them it would be more than the bound. */
+static void test_costs(void **state)
+{
+    static const struct {
+        const char *name;
+        pcv_array x;
+        double layers, plain, run;      /* FLOPs; run: at most */
+    } rows[] = {
+        { "fourier", { .dtype = PCV_F32, .rank = 3, .dim = { 3, 224, 224 } },
+          360.8e9, 406.1e9, 366.5e9 },
+        { "flow", { .dtype = PCV_F32, .rank = 4, .dim = { 2, 3, 368, 496 } },
+          360.8e9, 1885.5e9, 838e9 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < PCV_LEN(rows); i++) {
+        pcv_array x = rows[i].x;
+        const pcv_array *one = &x;
+        char path[PATH];
+        pcv_file f;
+        pcv_spec spec;
+        pcv_net net;
+        pcv_cost c;
+
+        path_of(path, "%s/data/published/%s.json", tests, rows[i].name);
+        x.data = pcv_alloc(pcv_array_count(&x), sizeof(float));
+        if (!x.data || pcv_file_open(&f, path, 0) < 0 ||
+            pcv_spec_parse(&spec, (const char *)f.data, f.size, path) < 0 ||
+            pcv_net_build(&net, &spec) < 0 ||
+            pcv_params_weights(&net.params) < 0 ||
+            pcv_net_cost(&net, &one, &c) < 0)
+            fail_msg("%s", pcv_error());
+        assert_string_equal(c.part[0].form, "grid");
+        assert_true(fabs(c.part[1].run / rows[i].layers - 1) < 1e-3);
+        assert_true(fabs(c.plain / rows[i].plain - 1) < 1e-3);
+        assert_true(c.run < rows[i].run && c.run + c.once < c.plain);
+        assert_true(c.once > 0);
+        pcv_net_free(&net);
+        pcv_spec_free(&spec);
+        pcv_file_close(&f);
+        pcv_array_free(&x);
+    }
+}
+
 int main(void)
 {
     const char *place = getenv("PCV_TESTS");
     const struct CMUnitTest all[] = {
         TEST(test_cases), TEST(test_shared), TEST(test_photographs),
         TEST(test_preprocessors), TEST(test_preprocessors_refused),
-        TEST(test_parameters),
+        TEST(test_parameters), TEST(test_costs),
     };
 
     if (!realpath(place ? place : "tests", tests))

@@ -2,10 +2,11 @@
  * form (every key, value and score made), FLOPs in the form that is run
  * (nn/cost.c counts both), and the bytes of records and scratch.
  *
- * Left out: convolutions and projections that make the input's content, and
- * what a session does once for many files (the first cross-attend's folded
- * queries).  Parts follow one another and share scratch, so that their bytes do
- * not add up to those of the pass. */
+ * Left out: convolutions and projections that make the input's content.  What a
+ * session does once for many files (the queries of the first cross-attend to a
+ * grid, and what they are folded into) is not in `run` but in `once`; training
+ * does it in every step.  Parts follow one another and share scratch, so that
+ * their bytes do not add up to those of the pass. */
 #include "model.h"
 
 #include <stdio.h>
@@ -52,11 +53,14 @@ static void encoder_part(const pcv_session *s, bool input, pcv_cost *c)
         p->plain += rows + plain;
         p->run += rows + (input ? pcv_read_cost(&r, t, latents, s->uses_form)
                                 : plain);
+        if (input && s->record[i].read.folds)
+            c->once += pcv_folds_cost(b, t, latents);
         t = input || !b->cross ? t : &s->own.tokens;
         bytes = bytes_of(s, b, t, latents,
                          input ? s->uses_form : PCV_FORM_PLAIN);
         p->bytes = bytes > p->bytes ? bytes : p->bytes;
     }
+    p->run -= input ? c->once : 0;
     p->form = pcv_form_name(input ? s->uses_form : PCV_FORM_PLAIN);
     snprintf(p->name, sizeof p->name, "%s x %d",
              input ? "cross-attend" : "self-attention", uses);

@@ -351,6 +351,7 @@ typedef struct {
 typedef struct {
     double elements, channels;  /* M, C */
     double plain, run;          /* of all parts */
+    double once;                /* not in run: folds that are kept */
     double memory;              /* bytes of a pass beside the weights */
     int parts;
     pcv_cost_part part[2 + PCV_MOST_PARTS];

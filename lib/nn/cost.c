@@ -25,9 +25,23 @@ static double folded_cost(const pcv_reader *r, const pcv_tokens *t, double n)
     return 2 * n * t->c * wide(r) + 4 * n * r->heads * (double)t->n * t->c;
 }
 
+/* Queries folded, and their products with the tables of the axes. */
+static double grid_folds_cost(const pcv_reader *r, const pcv_tokens *t,
+                              double n)
+{
+    double cost = 2 * n * t->c * r->key->out;
+
+    for (int i = 0; i < t->segments; i++)
+        for (int a = 0; a < t->segment[i].axes; a++)
+            cost += 2 * n * r->heads * t->segment[i].len[a] *
+                    t->segment[i].cols[a];
+    return cost;
+}
+
+/* Behind the folds: scores and sums, marginals through the tables, values. */
 static double grid_cost(const pcv_reader *r, const pcv_tokens *t, double n)
 {
-    double cost = 2 * n * t->c * wide(r);
+    double cost = grid_folds_cost(r, t, n) + 2 * n * t->c * r->value->out;
 
     for (int i = 0; i < t->segments; i++) {
         const pcv_segment *s = &t->segment[i];
@@ -35,7 +49,7 @@ static double grid_cost(const pcv_reader *r, const pcv_tokens *t, double n)
 
         for (int a = 0; a < s->axes; a++) {
             m *= s->len[a];
-            tables += 4.0 * s->len[a] * s->cols[a];
+            tables += 2.0 * s->len[a] * s->cols[a];
         }
         cost += n * r->heads * (m * (4.0 * s->c + 24) + tables);
     }
@@ -92,9 +106,16 @@ int pcv_read_form(const pcv_reader *r, const pcv_tokens *t, int n, int want)
 
 double pcv_block_cost(const pcv_block *b, double n)
 {
-    double d = b->d;
+    double d = b->d, twice = b->out2.w ? d : 0;
 
-    return 2 * n * d * ((double)b->qk + b->v) + pcv_mlp_cost(b, n);
+    return 2 * n * d * (b->qk + b->v + twice) + pcv_mlp_cost(b, n);
+}
+
+double pcv_folds_cost(const pcv_block *b, const pcv_tokens *t, double n)
+{
+    pcv_reader r = { &b->norm_kv, &b->key, &b->value, b->heads };
+
+    return 2 * n * b->d * b->qk + grid_folds_cost(&r, t, n);
 }
 
 double pcv_mlp_cost(const pcv_block *b, double n)
@@ -132,7 +153,7 @@ double pcv_core_cost(const pcv_block *b, double n, double queries)
  * on how many others were asked for. */
 bool pcv_ask_serves(const pcv_block *b, const pcv_segment *s, int n)
 {
-    double tables = 0, rows = 2.0 * b->d * ((double)b->qk + b->v);
+    double tables = 0, rows = pcv_block_cost(b, 1) - pcv_mlp_cost(b, 1);
 
     for (int a = 0; a < s->axes; a++)
         tables += (double)s->len[a] * n * b->heads * sizeof(real);

@@ -460,6 +460,10 @@ const char *pcv_form_name(int form);            /* "grid" */
 double pcv_block_cost(const pcv_block *b, double n);
 double pcv_mlp_cost(const pcv_block *b, double n);
 double pcv_core_cost(const pcv_block *b, double keys, double n);
+/* Of n rows, what a pass over a grid leaves out where folded queries are kept
+ * (pcv_folds): of pcv_block_cost the query projection, of pcv_read_cost folding
+ * it and its products with the tables. */
+double pcv_folds_cost(const pcv_block *b, const pcv_tokens *t, double n);
 /* Queries on a grid that read n latents, projected; folding those. */
 double pcv_ask_cost(const pcv_block *b, const pcv_segment *s, int n,
                     double queries);

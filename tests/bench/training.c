@@ -125,8 +125,7 @@ static double flops(const pcv_net *n)
     x.data = pcv_alloc(SIDE * SIDE, sizeof(float));
     bench_need(x.data && pcv_net_cost(n, &one, &c) == 0);
     pcv_array_free(&x);
-    return BATCH * (3 * c.run +
-                    scores(n, c.elements));
+    return BATCH * (3 * (c.run + c.once) + scores(n, c.elements));
 }
 
 /* The weights that the run will start with, for torch. */
