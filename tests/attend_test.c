@@ -273,6 +273,9 @@ static const help_shape edges[] = {
     /* wide rows without a mask: sweeps */
     { 2, 1, HELP_ALL, true, 1, { { 2, { 25, 100 }, { 3, 3 }, 3, true } } },
     { 1, 1, HELP_ALL, false, 0, { { 2, { 3, 1029 }, { 3, 3 }, 1, true } } },
+    { 1, 1, HELP_ALL, true, 0, { { 2, { 19, 530 }, { 3, 3 }, 3, true } } },
+    { 2, 1, HELP_ALL, true, 1, { { 3, { 3, 5, 300 }, { 3, 1, 3 }, 1, 0 } } },
+    { 1, 1, HELP_ALL, true, 2, { { 2, { 1, 2100 }, { 3, 3 }, 3, true } } },
     { 2, 3, HELP_ALL, true, 2,
       { { 1, { 1500 }, { 7 }, 3, false },
         { 2, { 31, 33 }, { 3, 5 }, 3, true },

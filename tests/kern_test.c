@@ -626,11 +626,11 @@ static void check_outer_sum(const pcv_rows *k, int n)
 /* Three rows of a third of the elements each, or one. */
 static void sweep_of(const pcv_rows *k, int n, int c)
 {
-    int rows = n % 3 ? 1 : 3, cols = n / rows;
+    int rows = n % 3 ? 1 : 3, cols = n / rows, apart = cols + 5;
     real *x[3], *r = normal(n, 60, 1), *along = normal(cols, 61, 1);
     real *base = normal(rows, 62, 1), *row = normal(rows, 63, 1);
     real *column = normal(cols, 64, 1), *column0 = copy(column, cols);
-    pcv_sweep t = { rows, cols, c, { NULL }, r, { 1, (real)-0.5, (real)0.7 },
+    pcv_sweep t = { rows, cols, c, { NULL }, apart, r, { 1, (real)-0.5, (real)0.7 },
                     base, along, -126 };
     pcv_sums have = { 1, 2, { 3, 4, 5 } }, want = have;
     double top = -(double)INFINITY, tol = TOL(2e-6, 1e-13);
@@ -638,7 +638,7 @@ static void sweep_of(const pcv_rows *k, int n, int c)
     real found;
 
     for (int i = 0; i < 3; i++)
-        t.content[i] = x[i] = normal(n, 65 + (uint64_t)i, 1);
+        t.content[i] = x[i] = normal(rows * apart, 65 + (uint64_t)i, 1);
     found = k->grid_sweep(&t, (real)0.3, column, row, &have);
     for (int i = 0; i < rows; i++) {
         double sum = 0, most = 0;
@@ -647,7 +647,7 @@ static void sweep_of(const pcv_rows *k, int n, int c)
             double s = (double)base[i] + (double)along[e - i * cols], p, w;
 
             for (int a = 0; a < c; a++)
-                s += (double)t.u[a] * (double)x[a][e];
+                s += (double)t.u[a] * (double)x[a][i * apart + e - i * cols];
             s = s * (double)r[e] - (double)(real)0.3;
             p = exp2(s);
             w = p * (double)r[e];
@@ -655,7 +655,7 @@ static void sweep_of(const pcv_rows *k, int n, int c)
             want.p += p;
             want.w += w;
             for (int a = 0; a < c; a++)
-                want.content[a] += w * (double)x[a][e];
+                want.content[a] += w * (double)x[a][i * apart + e - i * cols];
             column0[e - i * cols] += (real)w;
             sum += w;
             most += fabs(w);

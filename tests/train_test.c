@@ -340,7 +340,7 @@ static const run_case runs[] = {
       SHAKEN "optimizer=lamb save-every=4" },
     { "no validation", SMALL, SHORT "val-split=0 dropout=0.1" },
     { "the last, not the best", SMALL, SHAKEN "keep-best=no eval-every=0" },
-    { "recomputed", SMALL, SHAKEN "max-mem=0.2 clip=0" },
+    { "recomputed", SMALL, SHAKEN "max-mem=0.015 clip=0" },
     { "reconstruction", SMALL "task=reconstruct decoder=grid query-bands=2",
       SHAKEN "points=5 schedule=step" },
     { "epochs", SMALL, SHAKEN "steps=-1 epochs=1.4 batch-size=5" },
@@ -527,7 +527,7 @@ static void test_threads(void **state)
 static void test_recompute(void **state)
 {
     static const run_case kept = { "kept", SMALL, SHAKEN };
-    static const run_case again = { "again", SMALL, SHAKEN "max-mem=0.2" };
+    static const run_case again = { "again", SMALL, SHAKEN "max-mem=0.015" };
 
     (void)state;
     put_data();

@@ -73,7 +73,8 @@ typedef struct {
 /* Whole rows of a grid's tile, as the forward pass sweeps over them. */
 typedef struct {
     int rows, n, c;             /* rows of n elements; c = 1 or 3 */
-    const real *content[3];     /* c times rows x n */
+    const real *content[3];     /* c times rows of n, .. */
+    int stride;                 /* .. so far apart */
     const real *rstd;           /* rows x n */
     real u[3];                  /* the query's part: of the content, .. */
     const real *base;           /* .. rows: of each row, .. */

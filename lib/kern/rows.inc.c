@@ -467,9 +467,9 @@ static void rows_grid_back(const pcv_run *r, const pcv_fold *dz, real lse,
             SWEEP_ONE(C)                                                     \
         row[k] = lanes_sum(sw);                                              \
         r += n;                                                              \
-        x += n;                                                              \
-        y += (C) > 1 ? n : 0;                                                \
-        z += (C) > 1 ? n : 0;                                                \
+        x += t->stride;                                                      \
+        y += (C) > 1 ? t->stride : 0;                                        \
+        z += (C) > 1 ? t->stride : 0;                                        \
     }
 
 enum { LANES = 16 };

@@ -2,7 +2,7 @@
  * grid_attend.c alone (grid_attend.c has the algebra).
  *
  * A `read` is one query of one head.  Reads are taken GROUP at a time; a group
- * passes over the grid in tiles of whole rows (or parts of one long row). */
+ * passes over the grid in tiles of whole rows (or parts of long ones). */
 #ifndef PCV_GRID_H
 #define PCV_GRID_H
 
@@ -64,11 +64,13 @@ typedef struct {
 } grid_job;
 
 /* A piece of a segment: `rows` rows of `n` elements, whose first is element
- * `at` of the segment, `from` within its row. */
+ * `at` of the segment, `from` within its row.  Its elements follow one another
+ * in the segment, unless it is to be swept over. */
 typedef struct {
     const pcv_segment *s;
     int item, seg, offset;      /* offset of the segment in the item */
-    int most;                   /* elements of a tile, the job's */
+    int group;                  /* of reads */
+    int most, wide;             /* elements of a tile; columns of its rows */
     int row, rows, from, n;
     size_t at;
 } grid_tile;
@@ -102,6 +104,9 @@ void pcv_fold_kept_tables(const grid_job *j, grid_fold *f, int seg, int group);
 int pcv_segment_inner(const pcv_segment *s);
 int pcv_segment_rows(const pcv_segment *s);
 
+/* Before the first tile of segment `seg`, as forward or backward wants them. */
+grid_tile pcv_tiles_begin(const grid_job *j, int seg, int item, int group,
+                        int offset);
 /* Steps to the next tile of the segment; false at its end. */
 bool pcv_tile_next(grid_tile *t);
 
@@ -123,9 +128,9 @@ void pcv_tile_dots(const grid_tile *t, const grid_fold *f, int count);
 void pcv_tile_pool(const grid_tile *t, const real *weights, int count,
                    grid_state *s);
 
-/* Can the tile be swept over?  Then scores, weights and sums of read i in one
- * go; its maximum follows. */
-bool pcv_tile_sweeps(const grid_job *j, const grid_tile *t);
+/* Can forward sweep over the segment?  Then scores, weights and sums of read i
+ * in one go; its maximum follows. */
+bool pcv_segment_sweeps(const grid_job *j, const pcv_segment *s);
 void pcv_tile_sweep(const grid_job *j, const grid_tile *t, grid_work *w, int i);
 
 /* Adds the weights of read i over the tile to its marginals. */

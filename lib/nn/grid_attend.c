@@ -36,7 +36,7 @@
  * e^x; backward wants the scores themselves.
  *
  * A `read` is one query of one head.  Reads are taken GROUP at a time; a group
- * passes over the grid in tiles of whole rows (or parts of one long row) and
+ * passes over the grid in tiles of whole rows (or parts of long ones) and
  * keeps an online softmax.  One and three content channels go through the
  * fused loops of kern/, whole rows in one sweep where they are wide; more go
  * through a product per tile. */
@@ -91,17 +91,17 @@ static void forward_tile(const grid_job *j, const grid_tile *t, grid_work *w,
 }
 
 static void forward_segment(const grid_job *j, grid_tile *t, grid_work *w,
-                            int group, int count)
+                            int count)
 {
     if (j->folds)
-        pcv_fold_kept_tables(j, &w->u, t->seg, group);
+        pcv_fold_kept_tables(j, &w->u, t->seg, t->group);
     else
         pcv_fold_tables(j, &w->u, t->s, count, w->gather);
     pcv_fold_rest(j, &w->u, t->s, count);
     pcv_segment_open(&w->s, t->s, count);
     while (pcv_tile_next(t)) {
         pcv_tile_stats(j, t, w);
-        if (!pcv_tile_sweeps(j, t))
+        if (!pcv_segment_sweeps(j, t->s))
             forward_tile(j, t, w, count);
         else
             for (int i = 0; i < count; i++)
@@ -111,7 +111,7 @@ static void forward_segment(const grid_job *j, grid_tile *t, grid_work *w,
 }
 
 typedef void segment_pass(const grid_job *j, grid_tile *t, grid_work *w,
-                          int group, int count);
+                          int count);
 
 static void over_segments(const grid_job *j, segment_pass *pass, int item,
                           grid_work *w, int group, int count)
@@ -120,10 +120,9 @@ static void over_segments(const grid_job *j, segment_pass *pass, int item,
 
     for (int i = 0; i < j->t->segments; i++) {
         const pcv_segment *s = &j->t->segment[i];
-        grid_tile t = { .s = s, .item = item, .seg = i, .offset = offset,
-                        .most = j->tile };
+        grid_tile t = pcv_tiles_begin(j, i, item, group, offset);
 
-        pass(j, &t, w, group, count);
+        pass(j, &t, w, count);
         offset += pcv_segment_rows(s) * pcv_segment_inner(s);
     }
 }
@@ -293,12 +292,11 @@ static void backward_read(const grid_tile *t, const pcv_run *run, grid_work *w,
 
 /* lse and dz.z of the group's reads stand in state.top and state.p. */
 static void backward_segment(const grid_job *j, grid_tile *t, grid_work *w,
-                             int group, int count)
+                             int count)
 {
     grid_fold *fold[2] = { &w->u, &w->dz };
     pcv_run run;
 
-    (void)group;
     for (int i = 0; i < 2; i++) {
         pcv_fold_tables(j, fold[i], t->s, count, w->gather);
         pcv_fold_rest(j, fold[i], t->s, count);

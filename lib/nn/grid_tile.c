@@ -284,6 +284,38 @@ static int outer_index(const pcv_segment *s, int row, int a)
     return row % s->len[a];
 }
 
+enum { WIDE = 64,               /* columns that are worth a sweep's rows */
+       WIDEST = 256 };          /* more, and what all reads have for each column
+                                   (table and marginal) fills the cache */
+
+bool pcv_segment_sweeps(const grid_job *j, const pcv_segment *s)
+{
+    return fused(s) && s->c && pcv_segment_inner(s) >= WIDE && !j->t->mask;
+}
+
+/* Columns of a tile to sweep over: even pieces of whole vectors, wider where
+ * the rows are too few to fill it. */
+static int sweep_width(int len, int rows, int most)
+{
+    int widest = most / rows > WIDEST ? most / rows : WIDEST;
+    int pieces = (len + widest - 1) / widest;
+
+    return ((len + pieces - 1) / pieces + 15) / 16 * 16;
+}
+
+grid_tile pcv_tiles_begin(const grid_job *j, int seg, int item, int group,
+                        int offset)
+{
+    const pcv_segment *s = &j->t->segment[seg];
+    int len = pcv_segment_inner(s), wide = len;
+
+    if (!j->backward && pcv_segment_sweeps(j, s) && len > WIDEST)
+        wide = sweep_width(len, pcv_segment_rows(s), j->tile);
+    return (grid_tile){ .s = s, .item = item, .seg = seg, .offset = offset,
+                        .group = group, .most = j->tile,
+                        .wide = wide < j->tile ? wide : j->tile };
+}
+
 /* Steps to the next tile of the segment; false at its end. */
 bool pcv_tile_next(grid_tile *t)
 {
@@ -296,10 +328,10 @@ bool pcv_tile_next(grid_tile *t)
     }
     if (t->row >= rows)
         return false;
-    t->rows = len >= t->most ? 1 : t->most / len;
+    t->rows = t->most / t->wide;
     if (t->rows > rows - t->row)
         t->rows = rows - t->row;
-    t->n = len - t->from < t->most ? len - t->from : t->most;
+    t->n = len - t->from < t->wide ? len - t->from : t->wide;
     t->at = mul(t->row, len) + (size_t)t->from;
     return true;
 }
@@ -336,8 +368,8 @@ void pcv_tile_stats(const grid_job *j, const grid_tile *t, grid_work *w)
             sum += j->sum[a][at];
             square += j->square[a][at];
         }
-        k->grid_stats(pcv_tile_content(t) + mul(r, t->n), s->plane, s->c, t->n,
-                      j->sum[last] + o, j->square[last] + o, sum, square,
+        k->grid_stats(pcv_tile_content(t) + mul(r, s->len[last]), s->plane,
+                      s->c, t->n, j->sum[last] + o, j->square[last] + o, sum, square,
                       j->t->c, w->mean + mul(r, t->n), w->rstd + mul(r, t->n));
     }
     if (j->t->mask) {
@@ -437,18 +469,12 @@ void pcv_tile_marginals(const grid_tile *t, grid_state *s, int i,
 
 /* ---- sweeps ---------------------------------------------------------- */
 
-enum { WIDE = 64 };             /* columns that are worth a sweep's rows */
-
-bool pcv_tile_sweeps(const grid_job *j, const grid_tile *t)
-{
-    return fused(t->s) && t->s->c && t->n >= WIDE && !j->t->mask;
-}
-
 static pcv_sweep sweep_of(const grid_tile *t, grid_work *w, int i)
 {
     const pcv_segment *s = t->s;
     int last = s->axes - 1;
-    pcv_sweep v = { .rows = t->rows, .n = t->n, .c = s->c, .rstd = w->rstd,
+    pcv_sweep v = { .rows = t->rows, .n = t->n, .c = s->c,
+                    .stride = s->len[last], .rstd = w->rstd,
                     .base = w->position, .least = -126,
                     .table = w->u.table[last] + mul(i, s->len[last]) +
                              t->from };
