@@ -201,7 +201,6 @@ pcv_packed *pcv_packed_open(pcv_lowp *l, const real *w /* out x in */, int out,
                             int in);            /* NULL with a message; safe
                                                    from several threads */
 void pcv_packed_close(pcv_packed *p);           /* NULL ok */
-size_t pcv_packed_bytes(const pcv_packed *p);
 /* y (rows x out) = x (rows x in) W^T + b (NULL: 0), on all threads.  Rows of x
  * are rounded to bfloat16, or to a scale of their own and -127 .. 127; a row of
  * y depends on its row of x alone, bit for bit. */

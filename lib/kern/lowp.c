@@ -321,7 +321,7 @@ pcv_packed *pcv_packed_open(pcv_lowp *l, const real *w, int out, int in)
 {
     pcv_packed *p = NULL;
 
-    if (in > MOST)
+    if (l->precision == PCV_INT8_PRODUCTS && in > MOST)
         pcv_fail(EX_DATAERR, "a layer of %d inputs, int8 takes at most %d", in,
                  MOST);
     else
@@ -345,13 +345,6 @@ void pcv_packed_close(pcv_packed *p)
     pcv_free(p->scale);
     pcv_free(p->shift);
     pcv_free(p);
-}
-
-size_t pcv_packed_bytes(const pcv_packed *p)
-{
-    size_t beside = p->scale ? sizeof *p->scale + sizeof *p->shift : 0;
-
-    return pcv_shape_packed(p->shape) + (size_t)p->out * beside;
 }
 
 /* ---- products -------------------------------------------------------- */

@@ -28,7 +28,7 @@ static bool has_mean(const pcv_session *s)
     return s->net->spec.decoder == PCV_DECODE_MEAN;
 }
 
-/* In training they have to be positions alone. */
+/* In training such queries have to be positions alone. */
 bool pcv_session_asks_grid(const pcv_session *s, int which, pcv_segment *grid)
 {
     const pcv_reply *a = &s->net->answer[which];
@@ -54,7 +54,7 @@ static int decoder_form(const pcv_session *s)
     pcv_segment grid;
 
     return s->train && !pcv_session_asks_grid(s, 0, &grid) ? PCV_FORM_PLAIN
-                                               : PCV_FORM_KEPT;
+                                                           : PCV_FORM_KEPT;
 }
 
 /* A layer with a norm of its own for what it reads attends to the latents as

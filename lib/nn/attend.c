@@ -521,6 +521,52 @@ static void tiled_backward(const pcv_reader *r, const pcv_tokens *t, int n,
 
 /* ---- the forms ------------------------------------------------------- */
 
+static size_t projected_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
+                                int rows, int keys, bool backward)
+{
+    pcv_core c = core_of(r, t, 1, n, keys);
+    pcv_arena a = {0};
+    projected p;
+
+    pcv_arena_take(&a, mul3(n, r->heads, 1), sizeof(real));
+    projected_layout(r, t, rows, backward, &a, &p);
+    return a.peak + pcv_core_scratch(&c, backward) + 64;
+}
+
+static size_t whole_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
+                            bool backward)
+{
+    return projected_scratch(r, t, n, t->items * t->n, t->n, backward);
+}
+
+static size_t tile_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
+                           bool backward)
+{
+    return projected_scratch(r, t, n, tile_rows(t), tile_rows(t), backward);
+}
+
+/* How each is computed (cost.c: what it costs, and its name). */
+static const struct {
+    size_t (*scratch)(const pcv_reader *r, const pcv_tokens *t, int n,
+                      bool backward);
+    void (*forward)(const pcv_reader *r, const pcv_tokens *t, int n,
+                    const real *q, real *y, pcv_read_record *rec,
+                    pcv_arena *scratch);
+    void (*backward)(const pcv_reader *r, const pcv_tokens *t, int n,
+                     const real *q, const real *y, const real *dy,
+                     const pcv_read_record *rec, real *dq, pcv_arena *scratch);
+    bool pools;                 /* the record has z */
+    bool keeps;                 /* .. k and v */
+} forms[] = {
+    [PCV_FORM_PLAIN] = { whole_scratch, plain_forward, plain_backward, 0, 0 },
+    [PCV_FORM_TILED] = { tile_scratch, tiled_forward, tiled_backward, 0, 0 },
+    [PCV_FORM_FOLDED] = { pcv_fold_scratch, pcv_fold_forward,
+                          pcv_fold_backward, true, false },
+    [PCV_FORM_GRID] = { pcv_grid_scratch, pcv_grid_forward, pcv_grid_backward,
+                        true, false },
+    [PCV_FORM_KEPT] = { whole_scratch, kept_forward, NULL, false, true },
+};
+
 void pcv_read_layout(const pcv_reader *r, const pcv_tokens *t, int n, int form,
                      pcv_arena *a, pcv_read_record *rec)
 {
@@ -528,9 +574,9 @@ void pcv_read_layout(const pcv_reader *r, const pcv_tokens *t, int n, int form,
 
     *rec = (pcv_read_record){0};
     rec->lse = pcv_arena_take(a, rows, sizeof(real));
-    if (form == PCV_FORM_GRID || form == PCV_FORM_FOLDED)
+    if (forms[form].pools)
         rec->z = pcv_arena_take(a, rows * (size_t)t->c, sizeof(real));
-    if (form == PCV_FORM_KEPT) {
+    if (forms[form].keeps) {
         rec->k = pcv_arena_take(a, mul3(t->items, t->n, r->key->out),
                                 sizeof(real));
         rec->v = pcv_arena_take(a, mul3(t->items, t->n, r->value->out),
@@ -541,19 +587,7 @@ void pcv_read_layout(const pcv_reader *r, const pcv_tokens *t, int n, int form,
 size_t pcv_read_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
                         int form, bool backward)
 {
-    bool whole = form == PCV_FORM_PLAIN || form == PCV_FORM_KEPT;
-    int rows = whole ? t->items * t->n : tile_rows(t);
-    pcv_core c = core_of(r, t, 1, n, whole ? t->n : rows);
-    pcv_arena a = {0};
-    projected p;
-
-    if (form == PCV_FORM_GRID)
-        return pcv_grid_scratch(r, t, n, backward);
-    if (form == PCV_FORM_FOLDED)
-        return pcv_fold_scratch(r, t, n, backward);
-    pcv_arena_take(&a, mul3(n, r->heads, 1), sizeof(real));
-    projected_layout(r, t, rows, backward, &a, &p);
-    return a.peak + pcv_core_scratch(&c, backward) + 64;
+    return forms[form].scratch(r, t, n, backward);
 }
 
 void pcv_read_forward(const pcv_reader *r, const pcv_tokens *t, int n, int form,
@@ -562,16 +596,7 @@ void pcv_read_forward(const pcv_reader *r, const pcv_tokens *t, int n, int form,
 {
     size_t mark = scratch->used;
 
-    if (form == PCV_FORM_GRID)
-        pcv_grid_forward(r, t, n, q, y, rec, scratch);
-    else if (form == PCV_FORM_FOLDED)
-        pcv_fold_forward(r, t, n, q, y, rec, scratch);
-    else if (form == PCV_FORM_PLAIN)
-        plain_forward(r, t, n, q, y, rec, scratch);
-    else if (form == PCV_FORM_KEPT)
-        kept_forward(r, t, n, q, y, rec, scratch);
-    else
-        tiled_forward(r, t, n, q, y, rec, scratch);
+    forms[form].forward(r, t, n, q, y, rec, scratch);
     pcv_arena_release(scratch, mark);
 }
 
@@ -582,13 +607,6 @@ void pcv_read_backward(const pcv_reader *r, const pcv_tokens *t, int n,
 {
     size_t mark = scratch->used;
 
-    if (form == PCV_FORM_GRID)
-        pcv_grid_backward(r, t, n, q, dy, rec, dq, scratch);
-    else if (form == PCV_FORM_FOLDED)
-        pcv_fold_backward(r, t, n, q, dy, rec, dq, scratch);
-    else if (form == PCV_FORM_PLAIN)
-        plain_backward(r, t, n, q, y, dy, rec, dq, scratch);
-    else
-        tiled_backward(r, t, n, q, y, dy, rec, dq, scratch);
+    forms[form].backward(r, t, n, q, y, dy, rec, dq, scratch);
     pcv_arena_release(scratch, mark);
 }

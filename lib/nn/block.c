@@ -416,7 +416,7 @@ size_t pcv_block_ask_scratch(const pcv_block *b, const pcv_tokens *t,
 {
     pcv_reader r = reader(b);
     size_t rows = (size_t)items * (size_t)t->n;
-    size_t ask = pcv_ask_back_scratch(b, s, t->n);
+    size_t ask = pcv_ask_back_scratch(b, s, t->n, n);
     size_t read = pcv_read_prepare_scratch(&r, t);
     pcv_arena a = {0};
     gradients g;

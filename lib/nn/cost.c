@@ -56,22 +56,25 @@ static double grid_cost(const pcv_reader *r, const pcv_tokens *t, double n)
     return cost;
 }
 
+static const struct {
+    const char *name;
+    double (*cost)(const pcv_reader *r, const pcv_tokens *t, double n);
+} forms[] = {
+    [PCV_FORM_PLAIN] = { "plain", projected_cost },
+    [PCV_FORM_TILED] = { "tiled", projected_cost },
+    [PCV_FORM_FOLDED] = { "folded", folded_cost },
+    [PCV_FORM_GRID] = { "grid", grid_cost },
+    [PCV_FORM_KEPT] = { "kept", projected_cost },
+};
+
 double pcv_read_cost(const pcv_reader *r, const pcv_tokens *t, int n, int form)
 {
-    return form == PCV_FORM_GRID ? grid_cost(r, t, n)
-           : form == PCV_FORM_FOLDED ? folded_cost(r, t, n)
-                                     : projected_cost(r, t, n);
+    return forms[form].cost(r, t, n);
 }
 
 const char *pcv_form_name(int form)
 {
-    static const char *const name[] = {
-        [PCV_FORM_AUTO] = "auto", [PCV_FORM_PLAIN] = "plain",
-        [PCV_FORM_TILED] = "tiled", [PCV_FORM_FOLDED] = "folded",
-        [PCV_FORM_GRID] = "grid", [PCV_FORM_KEPT] = "kept",
-    };
-
-    return name[form];
+    return forms[form].name;
 }
 
 /* Of a single axis the structured form has no less to do: its table has as many

@@ -383,7 +383,7 @@ static void backward_wave(fold_job *j, real *du)
 }
 
 void pcv_fold_backward(const pcv_reader *r, const pcv_tokens *t, int n,
-                       const real *q, const real *dy,
+                       const real *q, const real *y, const real *dy,
                        const pcv_read_record *rec, real *dq,
                        pcv_arena *scratch)
 {
@@ -392,6 +392,7 @@ void pcv_fold_backward(const pcv_reader *r, const pcv_tokens *t, int n,
     real *raw, *u, *dz, *du, *lse, *dot, *shift;
     fold_job j;
 
+    (void)y;                    /* z is enough */
     layout(r, t, n, true, scratch, &j);
     raw = take(scratch, reads, t->c);
     u = take(scratch, reads, t->c);

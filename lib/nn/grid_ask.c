@@ -264,14 +264,15 @@ typedef struct {
 } back_job;
 
 static void back_layout(const pcv_block *b, const pcv_segment *s, int n,
-                        pcv_arena *a, back_job *j)
+                        int queries, pcv_arena *a, back_job *j)
 {
     int reads = n * b->heads, widest = 0;
+    int rows = queries < WAVE ? queries : WAVE;
     size_t w = sizeof(real);
 
-    j->p = pcv_arena_take(a, mul(WAVE, reads), w);
-    j->w = pcv_arena_take(a, mul(WAVE, reads), w);
-    j->rstd = pcv_arena_take(a, WAVE, w);
+    j->p = pcv_arena_take(a, mul(rows, reads), w);
+    j->w = pcv_arena_take(a, mul(rows, reads), w);
+    j->rstd = pcv_arena_take(a, (size_t)rows, w);
     for (int k = 0; k < s->axes; k++) {
         j->dtable[k] = pcv_arena_take(a, mul(s->len[k], reads), w);
         widest = s->cols[k] > widest ? s->cols[k] : widest;
@@ -284,12 +285,13 @@ static void back_layout(const pcv_block *b, const pcv_segment *s, int n,
     j->ask.norm = pcv_arena_take(a, mul(pcv_threads(), b->d), w);
 }
 
-size_t pcv_ask_back_scratch(const pcv_block *b, const pcv_segment *s, int n)
+size_t pcv_ask_back_scratch(const pcv_block *b, const pcv_segment *s, int n,
+                            int queries)
 {
     pcv_arena a = {0};
     back_job j;
 
-    back_layout(b, s, n, &a, &j);
+    back_layout(b, s, n, queries, &a, &j);
     return a.peak;
 }
 
@@ -441,7 +443,7 @@ void pcv_ask_backward(const pcv_block *b, const pcv_segment *s,
     size_t mark = scratch->used;
     back_job j = { .ask = { .b = b, .s = s, .f = f } };
 
-    back_layout(b, s, f->n, scratch, &j);
+    back_layout(b, s, f->n, n, scratch, &j);
     clear_sums(&j);
     for (int at = 0; at < n; at += WAVE) {
         j.rows = n - at < WAVE ? n - at : WAVE;

@@ -368,7 +368,7 @@ static bool content_learns(const pcv_tokens *t)
 }
 
 void pcv_grid_backward(const pcv_reader *r, const pcv_tokens *t, int n,
-                       const real *q, const real *dy,
+                       const real *q, const real *y, const real *dy,
                        const pcv_read_record *rec, real *dq,
                        pcv_arena *scratch)
 {
@@ -377,6 +377,7 @@ void pcv_grid_backward(const pcv_reader *r, const pcv_tokens *t, int n,
     grid_job j;
 
     pcv_grid_layout(r, t, n, true, scratch, &j, array);
+    (void)y;                    /* z is enough */
     pcv_grid_axes(&j);
     fold(&j, q, array[0], array[1], NULL);
     pcv_unfold_values_backward(r, rows, dy, rec->z, array[3], array[2]);

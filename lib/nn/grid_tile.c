@@ -369,8 +369,9 @@ void pcv_tile_stats(const grid_job *j, const grid_tile *t, grid_work *w)
             square += j->square[a][at];
         }
         k->grid_stats(pcv_tile_content(t) + mul(r, s->len[last]), s->plane,
-                      s->c, t->n, j->sum[last] + o, j->square[last] + o, sum, square,
-                      j->t->c, w->mean + mul(r, t->n), w->rstd + mul(r, t->n));
+                      s->c, t->n, j->sum[last] + o, j->square[last] + o, sum,
+                      square, j->t->c, w->mean + mul(r, t->n),
+                      w->rstd + mul(r, t->n));
     }
     if (j->t->mask) {
         const unsigned char *m = j->t->mask + mul(t->item, j->t->n) +

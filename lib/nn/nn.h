@@ -308,7 +308,7 @@ void pcv_fold_forward(const pcv_reader *r, const pcv_tokens *t, int n,
                       const real *q, real *y, pcv_read_record *rec,
                       pcv_arena *scratch);
 void pcv_fold_backward(const pcv_reader *r, const pcv_tokens *t, int n,
-                       const real *q, const real *dy,
+                       const real *q, const real *y, const real *dy,
                        const pcv_read_record *rec, real *dq,
                        pcv_arena *scratch);
 size_t pcv_fold_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
@@ -329,7 +329,7 @@ void pcv_grid_forward(const pcv_reader *r, const pcv_tokens *t, int n,
                       const real *q, real *y, pcv_read_record *rec,
                       pcv_arena *scratch);
 void pcv_grid_backward(const pcv_reader *r, const pcv_tokens *t, int n,
-                       const real *q, const real *dy,
+                       const real *q, const real *y, const real *dy,
                        const pcv_read_record *rec, real *dq,
                        pcv_arena *scratch);
 size_t pcv_grid_scratch(const pcv_reader *r, const pcv_tokens *t, int n,
@@ -429,7 +429,8 @@ void pcv_ask_backward(const pcv_block *b, const pcv_segment *s,
                       const pcv_ask_fold *f, const int *index, int n,
                       const real *k, const real *v, const real *x,
                       const real *dy, real *dk, real *dv, pcv_arena *scratch);
-size_t pcv_ask_back_scratch(const pcv_block *b, const pcv_segment *s, int n);
+size_t pcv_ask_back_scratch(const pcv_block *b, const pcv_segment *s, int n,
+                            int queries);
 
 /* The block around it: t are the latents, whose keys and values
  * pcv_block_prepare left in the record, f those of each item folded. */
