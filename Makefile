@@ -18,12 +18,10 @@ LIBS_P   := $(shell $(PKGCONF) --libs $(PACKAGES) 2>/dev/null || echo \
             -lopenblas -lpng -ljpeg -lsndfile -lsamplerate -ljansson -lz -lxxhash \
             -lzip)
 
-# Products of 16 and 8 bits, where oneDNN is (Debian: libdnnl-dev); it has no
-# .pc file.  ONEDNN=no does without.
-ONEDNN   ?= $(shell echo 'int main(void) { return !dnnl_version(); }' | \
-            $(CC) -include oneapi/dnnl/dnnl.h -x c - -o /dev/null -ldnnl \
-            -lgomp 2>/dev/null && echo yes || echo no)
-LIBS_yes  = -ldnnl -lgomp
+# Products of 16 and 8 bits, where oneDNN's header is (Debian: libdnnl-dev); the
+# library is loaded when it is wanted.  ONEDNN=no does without.
+ONEDNN   ?= $(shell echo 'dnnl_matmul_desc_t d;' | $(CC) -fsyntax-only \
+            -include oneapi/dnnl/dnnl.h -x c - 2>/dev/null && echo yes || echo no)
 DEF_yes   = -DPCV_ONEDNN
 
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
@@ -46,7 +44,6 @@ ARM_I     = $(addprefix -idirafter ,/usr/include \
             /usr/include/$(shell $(CC) -print-multiarch))
 
 ONEDNN := $(ONEDNN)
-LIBS_P += $(LIBS_$(ONEDNN))
 B    = build/$(VARIANT)
 STD  = -std=c11 -D_GNU_SOURCE
 ALL_CFLAGS = $(STD) $(OPT) $(V_$(VARIANT)) $(WARN) $(WERROR) -pthread \
@@ -115,7 +112,7 @@ $(B)/%.o: %.c Makefile
 
 # What oneDNN is in, again when it comes or goes.
 $(B)/lib/kern/onednn.o: override ALL_CFLAGS += $(DEF_$(ONEDNN))
-$(B)/lib/kern/onednn.o $(B)/pcv.pc: $(B)/onednn
+$(B)/lib/kern/onednn.o: $(B)/onednn
 $(B)/onednn: FORCE
 	@mkdir -p $(@D)
 	@echo $(ONEDNN) | cmp -s - $@ || echo $(ONEDNN) > $@
@@ -177,7 +174,7 @@ $(B)/pcv.pc: Makefile
 	@mkdir -p $(@D)
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: pcv' 'Version: $(VERSION)' \
 	  'Description: the Perceiver family' 'Cflags: -I$${prefix}/include' \
-	  'Libs: -L$${prefix}/lib -lpcv $(LIBS_$(ONEDNN)) -lm -pthread' \
+	  'Libs: -L$${prefix}/lib -lpcv -lm -pthread' \
 	  'Requires: $(PACKAGES)' > $@
 
 install: all $(B)/pcv.pc ## install under PREFIX (and DESTDIR)

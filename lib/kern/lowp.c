@@ -57,8 +57,9 @@ pcv_lowp *pcv_lowp_open(int precision)
     pcv_lowp *l = NULL;
 
     if (!pcv_onednn_name())
-        pcv_fail(EX_USAGE, "products of bf16 and int8: this pcv was built "
-                 "without oneDNN (build it where libdnnl-dev is installed)");
+        pcv_fail(EX_USAGE, "products of bf16 and int8: this pcv is without "
+                 "oneDNN (install it; if it is, build pcv where libdnnl-dev "
+                 "is installed)");
     else
         l = pcv_alloc(1, sizeof *l);
     if (!l)

@@ -1,5 +1,5 @@
 /* onednn.c - products of 16 and 8 bits: the only file that includes oneDNN's
- * header, and the only one that is empty where the build found none.
+ * header, and the only one that is empty where the build found no such.
  *
  *   C (64 x n) = A (64 x k) B (k x n)
  *
@@ -19,17 +19,89 @@
 
 #if defined PCV_ONEDNN && !defined PCV_DOUBLE
 
+#include <dlfcn.h>
 #include <oneapi/dnnl/dnnl.h>
+#include <pthread.h>
 #include <stdio.h>
 
-#if DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_OMP
-void omp_set_num_threads(int n);    /* clang has no omp.h of its own */
-#else
-static void omp_set_num_threads(int n)
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+#define LIBRARY "libdnnl.so." TEXT(DNNL_VERSION_MAJOR)
+
+/* The library is loaded when a model asks for it: it would take a quarter of
+ * the time in which a program starts.  What is called of it, by name. */
+#define CALLS                                                                 \
+    CALL(engine_create, dnnl_status_t, (dnnl_engine_t *, dnnl_engine_kind_t,  \
+        size_t))                                                              \
+    CALL(engine_destroy, dnnl_status_t, (dnnl_engine_t))                      \
+    CALL(matmul_desc_init, dnnl_status_t, (dnnl_matmul_desc_t *,              \
+        const dnnl_memory_desc_t *, const dnnl_memory_desc_t *,               \
+        const dnnl_memory_desc_t *, const dnnl_memory_desc_t *))              \
+    CALL(memory_create, dnnl_status_t, (dnnl_memory_t *,                      \
+        const dnnl_memory_desc_t *, dnnl_engine_t, void *))                   \
+    CALL(memory_desc_get_size, size_t, (const dnnl_memory_desc_t *))          \
+    CALL(memory_desc_init_by_tag, dnnl_status_t, (dnnl_memory_desc_t *, int,  \
+        const dnnl_dims_t, dnnl_data_type_t, dnnl_format_tag_t))              \
+    CALL(memory_destroy, dnnl_status_t, (dnnl_memory_t))                      \
+    CALL(memory_set_data_handle, dnnl_status_t, (dnnl_memory_t, void *))      \
+    CALL(primitive_attr_create, dnnl_status_t, (dnnl_primitive_attr_t *))     \
+    CALL(primitive_attr_destroy, dnnl_status_t, (dnnl_primitive_attr_t))      \
+    CALL(primitive_attr_set_scratchpad_mode, dnnl_status_t, (                 \
+        dnnl_primitive_attr_t, dnnl_scratchpad_mode_t))                       \
+    CALL(primitive_create, dnnl_status_t, (dnnl_primitive_t *,                \
+        const_dnnl_primitive_desc_t))                                         \
+    CALL(primitive_desc_create, dnnl_status_t, (dnnl_primitive_desc_t *,      \
+        const_dnnl_op_desc_t, const_dnnl_primitive_attr_t, dnnl_engine_t,     \
+        const_dnnl_primitive_desc_t))                                         \
+    CALL(primitive_desc_destroy, dnnl_status_t, (dnnl_primitive_desc_t))      \
+    CALL(primitive_desc_query, dnnl_status_t, (const_dnnl_primitive_desc_t,   \
+        dnnl_query_t, int, void *))                                           \
+    CALL(primitive_desc_query_md, const dnnl_memory_desc_t *, (               \
+        const_dnnl_primitive_desc_t, dnnl_query_t, int))                      \
+    CALL(primitive_destroy, dnnl_status_t, (dnnl_primitive_t))                \
+    CALL(primitive_execute, dnnl_status_t, (const_dnnl_primitive_t,           \
+        dnnl_stream_t, int, const dnnl_exec_arg_t *))                         \
+    CALL(reorder_primitive_desc_create, dnnl_status_t, (                      \
+        dnnl_primitive_desc_t *, const dnnl_memory_desc_t *, dnnl_engine_t,   \
+        const dnnl_memory_desc_t *, dnnl_engine_t,                            \
+        const_dnnl_primitive_attr_t))                                         \
+    CALL(stream_create, dnnl_status_t, (dnnl_stream_t *, dnnl_engine_t,       \
+        unsigned))                                                            \
+    CALL(stream_destroy, dnnl_status_t, (dnnl_stream_t))                      \
+    CALL(version, const dnnl_version_t *, (void))
+
+static struct {
+#define CALL(name, type, arguments) type (*name) arguments;
+    CALLS
+#undef CALL
+    void (*one_thread)(int n);  /* of GNU OpenMP; NULL: it has no threads */
+    bool there;
+} dnnl;
+
+/* sizeof: held to the header's types, and not linked. */
+static void load(void)
 {
-    (void)n;
+    void *lib = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL), *symbol;
+
+    dnnl.there = lib != NULL;
+#define CALL(name, type, arguments)                                           \
+    (void)sizeof(dnnl.name = dnnl_##name);                                    \
+    symbol = lib ? dlsym(lib, "dnnl_" #name) : NULL;                          \
+    memcpy(&dnnl.name, &symbol, sizeof symbol);                               \
+    dnnl.there &= symbol != NULL;
+    CALLS
+#undef CALL
+    symbol = lib ? dlsym(lib, "omp_set_num_threads") : NULL;
+    memcpy(&dnnl.one_thread, &symbol, sizeof symbol);
 }
-#endif
+
+static bool loaded(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, load);
+    return dnnl.there;
+}
 
 enum { ROWS = PCV_TILE_ROWS };
 
@@ -51,16 +123,18 @@ static void one_thread(void)
 {
     static _Thread_local bool told;
 
-    if (!told)
-        omp_set_num_threads(1);
+    if (!told && dnnl.one_thread)
+        dnnl.one_thread(1);
     told = true;
 }
 
 const char *pcv_onednn_name(void)
 {
     static _Thread_local char name[64];
-    const dnnl_version_t *v = dnnl_version();
+    const dnnl_version_t *v = loaded() ? dnnl.version() : NULL;
 
+    if (!v)
+        return NULL;
     snprintf(name, sizeof name, "oneDNN %d.%d.%d", v->major, v->minor,
              v->patch);
     return name;
@@ -95,14 +169,14 @@ static dnnl_status_t describe(pcv_tile *t, dnnl_matmul_desc_t *d)
     dnnl_memory_desc_t any;
     dnnl_status_t r;
 
-    r = dnnl_memory_desc_init_by_tag(&t->a, 2, a, type_of_a(t->type), dnnl_ab);
+    r = dnnl.memory_desc_init_by_tag(&t->a, 2, a, type_of_a(t->type), dnnl_ab);
     if (r == dnnl_success)
-        r = dnnl_memory_desc_init_by_tag(&any, 2, b, type_of_b(t->type),
+        r = dnnl.memory_desc_init_by_tag(&any, 2, b, type_of_b(t->type),
                                          dnnl_format_tag_any);
     if (r == dnnl_success)
-        r = dnnl_memory_desc_init_by_tag(&t->c, 2, c, type_of_c(t->type),
+        r = dnnl.memory_desc_init_by_tag(&t->c, 2, c, type_of_c(t->type),
                                          dnnl_ab);
-    return r == dnnl_success ? dnnl_matmul_desc_init(d, &t->a, &any, NULL,
+    return r == dnnl_success ? dnnl.matmul_desc_init(d, &t->a, &any, NULL,
                                                      &t->c) : r;
 }
 
@@ -111,7 +185,7 @@ static bool is_slow(const_dnnl_primitive_desc_t d)
 {
     const char *how = "";
 
-    dnnl_primitive_desc_query(d, dnnl_query_impl_info_str, 0, (void *)&how);
+    dnnl.primitive_desc_query(d, dnnl_query_impl_info_str, 0, (void *)&how);
     return strstr(how, "ref") || strstr(how, "naive");
 }
 
@@ -123,22 +197,22 @@ static dnnl_status_t make_product(pcv_tile *t)
     dnnl_status_t r = describe(t, &m);
 
     if (r == dnnl_success)
-        r = dnnl_primitive_attr_create(&attr);
+        r = dnnl.primitive_attr_create(&attr);
     if (r == dnnl_success)
-        r = dnnl_primitive_attr_set_scratchpad_mode(
+        r = dnnl.primitive_attr_set_scratchpad_mode(
             attr, dnnl_scratchpad_mode_user);
     if (r == dnnl_success)
-        r = dnnl_primitive_desc_create(&d, &m, attr, t->engine, NULL);
+        r = dnnl.primitive_desc_create(&d, &m, attr, t->engine, NULL);
     if (r == dnnl_success && is_slow(d))
         r = dnnl_unimplemented;
     if (r == dnnl_success) {
-        t->packed = *dnnl_primitive_desc_query_md(d, dnnl_query_weights_md, 0);
-        t->spare = *dnnl_primitive_desc_query_md(d, dnnl_query_scratchpad_md,
+        t->packed = *dnnl.primitive_desc_query_md(d, dnnl_query_weights_md, 0);
+        t->spare = *dnnl.primitive_desc_query_md(d, dnnl_query_scratchpad_md,
                                                  0);
-        r = dnnl_primitive_create(&t->product, d);
+        r = dnnl.primitive_create(&t->product, d);
     }
-    dnnl_primitive_desc_destroy(d);
-    dnnl_primitive_attr_destroy(attr);
+    dnnl.primitive_desc_destroy(d);
+    dnnl.primitive_attr_destroy(attr);
     return r;
 }
 
@@ -149,14 +223,14 @@ static dnnl_status_t make_pack(pcv_tile *t, bool transposed)
     dnnl_primitive_desc_t d = NULL;
     dnnl_status_t r;
 
-    r = dnnl_memory_desc_init_by_tag(from, 2, b, type_of_b(t->type),
+    r = dnnl.memory_desc_init_by_tag(from, 2, b, type_of_b(t->type),
                                      transposed ? dnnl_ba : dnnl_ab);
     if (r == dnnl_success)
-        r = dnnl_reorder_primitive_desc_create(&d, from, t->engine,
+        r = dnnl.reorder_primitive_desc_create(&d, from, t->engine,
                                                &t->packed, t->engine, NULL);
     if (r == dnnl_success)
-        r = dnnl_primitive_create(&t->pack[transposed], d);
-    dnnl_primitive_desc_destroy(d);
+        r = dnnl.primitive_create(&t->pack[transposed], d);
+    dnnl.primitive_desc_destroy(d);
     return r;
 }
 
@@ -193,7 +267,7 @@ int pcv_tile_open(pcv_tile **out, int type, int k, int n)
     t->type = type;
     t->k = k;
     t->n = n;
-    status = dnnl_engine_create(&t->engine, dnnl_cpu, 0);
+    status = dnnl.engine_create(&t->engine, dnnl_cpu, 0);
     if (status == dnnl_success)
         status = make_product(t);
     for (int i = 0; i < 2 && status == dnnl_success; i++)
@@ -215,36 +289,36 @@ void pcv_tile_close(pcv_tile *t)
 {
     if (!t)
         return;
-    dnnl_primitive_destroy(t->product);
-    dnnl_primitive_destroy(t->pack[0]);
-    dnnl_primitive_destroy(t->pack[1]);
-    dnnl_engine_destroy(t->engine);
+    dnnl.primitive_destroy(t->product);
+    dnnl.primitive_destroy(t->pack[0]);
+    dnnl.primitive_destroy(t->pack[1]);
+    dnnl.engine_destroy(t->engine);
     pcv_free(t);
 }
 
 size_t pcv_tile_packed(const pcv_tile *t)
 {
-    return dnnl_memory_desc_get_size(&t->packed);
+    return dnnl.memory_desc_get_size(&t->packed);
 }
 
 /* ---- a place --------------------------------------------------------- */
 
 static dnnl_status_t make_memory(const pcv_tile *t, place *p)
 {
-    dnnl_status_t r = dnnl_stream_create(&p->stream, t->engine,
+    dnnl_status_t r = dnnl.stream_create(&p->stream, t->engine,
                                          dnnl_stream_default_flags);
 
     if (r == dnnl_success)
-        r = dnnl_memory_create(&p->a, &t->a, t->engine, p->place.a);
+        r = dnnl.memory_create(&p->a, &t->a, t->engine, p->place.a);
     if (r == dnnl_success)
-        r = dnnl_memory_create(&p->b, &t->packed, t->engine, DNNL_MEMORY_NONE);
+        r = dnnl.memory_create(&p->b, &t->packed, t->engine, DNNL_MEMORY_NONE);
     if (r == dnnl_success)
-        r = dnnl_memory_create(&p->c, &t->c, t->engine, p->place.c);
+        r = dnnl.memory_create(&p->c, &t->c, t->engine, p->place.c);
     if (r == dnnl_success)
-        r = dnnl_memory_create(&p->spare, &t->spare, t->engine,
+        r = dnnl.memory_create(&p->spare, &t->spare, t->engine,
                                DNNL_MEMORY_ALLOCATE);
     for (int i = 0; i < 2 && r == dnnl_success; i++)
-        r = dnnl_memory_create(&p->from[i], &t->from[i], t->engine,
+        r = dnnl.memory_create(&p->from[i], &t->from[i], t->engine,
                                DNNL_MEMORY_NONE);
     return r;
 }
@@ -257,8 +331,8 @@ pcv_place *pcv_place_open(pcv_tile *t)
     if (!p)
         return NULL;
     p->tile = t;
-    p->place.a = pcv_alloc(dnnl_memory_desc_get_size(&t->a), 1);
-    p->place.c = pcv_alloc(dnnl_memory_desc_get_size(&t->c), 1);
+    p->place.a = pcv_alloc(dnnl.memory_desc_get_size(&t->a), 1);
+    p->place.c = pcv_alloc(dnnl.memory_desc_get_size(&t->c), 1);
     if (p->place.a && p->place.c) {
         if ((r = make_memory(t, p)) == dnnl_success)
             return &p->place;
@@ -274,13 +348,13 @@ void pcv_place_close(pcv_place *o)
 
     if (!p)
         return;
-    dnnl_memory_destroy(p->a);
-    dnnl_memory_destroy(p->b);
-    dnnl_memory_destroy(p->c);
-    dnnl_memory_destroy(p->spare);
-    dnnl_memory_destroy(p->from[0]);
-    dnnl_memory_destroy(p->from[1]);
-    dnnl_stream_destroy(p->stream);
+    dnnl.memory_destroy(p->a);
+    dnnl.memory_destroy(p->b);
+    dnnl.memory_destroy(p->c);
+    dnnl.memory_destroy(p->spare);
+    dnnl.memory_destroy(p->from[0]);
+    dnnl.memory_destroy(p->from[1]);
+    dnnl.stream_destroy(p->stream);
     pcv_free(o->a);
     pcv_free(o->c);
     pcv_free(p);
@@ -289,7 +363,7 @@ void pcv_place_close(pcv_place *o)
 /* Neither fails for want of anything: what is wanted is there. */
 static void at(dnnl_memory_t m, const void *data)
 {
-    dnnl_status_t r = dnnl_memory_set_data_handle(m, (void *)(uintptr_t)data);
+    dnnl_status_t r = dnnl.memory_set_data_handle(m, (void *)(uintptr_t)data);
 
     assert(r == dnnl_success);
     (void)r;
@@ -301,7 +375,7 @@ static void run(place *p, dnnl_primitive_t what, size_t n,
     dnnl_status_t r;
 
     one_thread();
-    r = dnnl_primitive_execute(what, p->stream, (int)n, args);
+    r = dnnl.primitive_execute(what, p->stream, (int)n, args);
     assert(r == dnnl_success);
     (void)r;
 }

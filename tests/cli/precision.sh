@@ -78,10 +78,13 @@ pcv-inspect --convert=whole/model.safetensors --dtype=f32 -m half
 for p in bf16 int8; do
     for d in half whole; do
         pcv-encode -m $d pics/1.pgm >latents
-        pcv-decode --precision=$p -m $d --format=npy -o $d.npy latents
+        pcv-decode --precision=$p -m $d --format=npy -f -o $d.npy latents
+        cp $d.npy $d.$p.npy
     done
     check "$p: a decoder of weights that were converted" cmp half.npy whole.npy
 done
+check 'bf16 and int8 decode to different bytes' \
+    test "$(cmp -s half.bf16.npy half.int8.npy; echo $?)" -eq 1
 pcv-classify --precision=int8 --logits -m floats "${digits[@]}" >want
 pcv-classify --precision=int8 --logits -m stored "${digits[@]}" >got
 check 'int8: the stored numbers are used as they are' diff want got
