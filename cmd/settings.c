@@ -76,7 +76,7 @@ static void take_lines(pcv_trainer *t, const char *path, char *text)
         if (!value)
             continue;
         *value++ = '\0';
-        if (pcv_trainer_set(t, line, value) < 0)
+        if (pcv_trainer_restore(t, line, value) < 0)
             opt_fatal(EX_DATAERR, "%s: %s", opt_shown(path), pcv_error());
     }
 }

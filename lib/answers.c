@@ -25,7 +25,7 @@ static int refuse(const char *what)
 
 static const pcv_prep *prep_of(const pcv_model *m, size_t which)
 {
-    return &pcv_spec_part(&m->net.spec, (int)which)->prep;
+    return &pcv_spec_answer(&m->net.spec, (int)which)->prep;
 }
 
 /* ---- numbers --------------------------------------------------------- */

@@ -9,7 +9,7 @@
 
 static const pcv_spec *video_of(const pcv_spec *s)
 {
-    for (int i = 0; i < pcv_spec_answers(s); i++)
+    for (int i = 0; i < pcv_spec_count(s); i++)
         if (pcv_spec_part(s, i)->prep.modality == PCV_VIDEO)
             return pcv_spec_part(s, i);
     return NULL;

@@ -140,15 +140,15 @@ pcv_answer_info pcv_model_answer(const pcv_model *m, size_t i)
 {
     const pcv_spec *s = &m->net.spec;
     const pcv_reply *r = &m->net.answer[i];
-    pcv_answer_info a = { .name = s->parts ? s->part_name[i] : "output",
-                          .kind = kind_of(pcv_spec_part(s, (int)i)),
+    pcv_answer_info a = { .name = pcv_spec_answer_name(s, (int)i),
+                          .kind = kind_of(pcv_spec_answer(s, (int)i)),
                           .queries = (size_t)r->n,
                           .outputs = (size_t)r->outputs };
 
     if (a.kind == PCV_ANSWER_PICTURE || a.kind == PCV_ANSWER_FLOW)
         a.pictures = 1;
     if (a.kind == PCV_ANSWER_FRAMES)
-        a.pictures = (size_t)pcv_spec_part(s, (int)i)->prep.frames;
+        a.pictures = (size_t)pcv_spec_answer(s, (int)i)->prep.frames;
     shape_of(s, &a);
     return a;
 }
@@ -163,7 +163,7 @@ size_t pcv_model_main(const pcv_model *m)
 
 static const pcv_spec *main_spec(const pcv_model *m)
 {
-    return pcv_spec_part(&m->net.spec, (int)pcv_model_main(m));
+    return pcv_spec_answer(&m->net.spec, (int)pcv_model_main(m));
 }
 
 bool pcv_model_classifies(const pcv_model *m)
@@ -210,7 +210,7 @@ char *pcv_answer_setting(const pcv_model *m, size_t i, const char *name)
 {
     pcv_buf b = {0};
 
-    pcv_spec_get(pcv_spec_part(&m->net.spec, (int)i), name, &b);
+    pcv_spec_get(pcv_spec_answer(&m->net.spec, (int)i), name, &b);
     return b.data;
 }
 
@@ -621,7 +621,7 @@ static int input_of(const pcv_spec *s, const char *size, pcv_array *x)
     if (size && s->parts)
         return bad_size(size, "none: a model of several modalities has its "
                         "own");
-    for (int i = 0; i < pcv_spec_answers(s); i++)
+    for (int i = 0; i < pcv_spec_count(s); i++)
         if (input_shape(pcv_spec_part(s, i), size, &x[i]) < 0 ||
             fill_shape(&x[i]) < 0)
             return -1;

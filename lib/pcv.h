@@ -388,6 +388,8 @@ const pcv_setting *pcv_setting_at(size_t i);
 pcv_trainer *pcv_trainer_new(void);
 void pcv_trainer_free(pcv_trainer *t);
 int pcv_trainer_set(pcv_trainer *t, const char *name, const char *value);
+/* The same for what a checkpoint says: also what has no option. */
+int pcv_trainer_restore(pcv_trainer *t, const char *name, const char *value);
 char *pcv_trainer_get(const pcv_trainer *t, const char *name);  /* free() */
 
 typedef struct {
@@ -416,9 +418,11 @@ int pcv_train(pcv_trainer *t, const char *data, const char *val,
               const char *dir, bool resume,
               int (*watch)(void *arg, const pcv_progress *p), void *arg);
 
-/* Accuracy (and loss) of a model on labelled data.  0 or -1. */
-int pcv_evaluate(const pcv_model *m, const char *data, double *accuracy,
-                 double *loss, size_t *items);
+/* Accuracy (of tags: mean average precision) and loss of a model on data as
+ * pcv_train takes them; examples: "files" (also NULL), "lines" or "text", as
+ * the setting of that name.  0 or -1. */
+int pcv_evaluate(const pcv_model *m, const char *data, const char *examples,
+                 double *accuracy, double *loss, size_t *items);
 
 #ifdef __cplusplus
 }

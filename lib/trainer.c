@@ -7,6 +7,8 @@
 struct pcv_trainer {
     pcv_spec spec;
     pcv_run_spec run;
+    pcv_buf given;              /* settings of the model, in their order: name
+                                   and value, each ended by NUL */
 };
 
 const pcv_setting *pcv_setting_at(size_t i)
@@ -43,8 +45,10 @@ pcv_trainer *pcv_trainer_new(void)
 
 void pcv_trainer_free(pcv_trainer *t)
 {
-    if (t)
+    if (t) {
         pcv_spec_free(&t->spec);
+        pcv_buf_free(&t->given);
+    }
     pcv_free(t);
 }
 
@@ -70,13 +74,77 @@ static bool is_given(const char *name, const char *value)
     return false;
 }
 
+/* The settings of a model that is there are the defaults of the one that is
+ * to be trained, under what was given; what it answers comes from the data. */
+static int begin_from(pcv_trainer *t, const char *dir)
+{
+    const char *p = t->given.data, *end = p + t->given.len;
+    pcv_net net;
+    int r;
+
+    if (pcv_net_load(&net, dir) < 0)
+        return -1;
+    pcv_spec_free(&t->spec);
+    r = pcv_spec_copy(&t->spec, &net.spec);
+    pcv_net_free(&net);
+    if (r == 0)
+        r = pcv_spec_set_labels(&t->spec, NULL, 0);
+    t->spec.outputs = 0;
+    t->spec.names = PCV_NAMES_PUBLISHED;
+    t->spec.origin = NULL;
+    while (r == 0 && p < end) {
+        const char *value = p + strlen(p) + 1;
+
+        r = pcv_spec_set(&t->spec, p, value);
+        p = value + strlen(value) + 1;
+    }
+    return r;
+}
+
+/* "auto", "auto:64": nested training, and the choice at the end. */
+static int choose_latents(pcv_trainer *t, const char *value)
+{
+    char counts[128];
+    int n;
+
+    if (pcv_spec_set(&t->spec, "latents", value[4] ? value + 5 : "64") < 0 ||
+        pcv_run_set(&t->run, "choose-latents", "yes") < 0)
+        return -1;
+    n = t->spec.latents;
+    if (*t->spec.nested)
+        return 0;
+    if (n < 8)
+        return pcv_fail(EX_USAGE, "latents: auto of %d, want at least 8", n);
+    snprintf(counts, sizeof counts, "%d,%d,%d", n / 8, n / 4, n / 2);
+    return pcv_spec_set(&t->spec, "nested", counts);
+}
+
+static int set_model(pcv_trainer *t, const char *name, const char *value)
+{
+    if (pcv_spec_set(&t->spec, name, value) < 0)
+        return -1;
+    pcv_buf_add(&t->given, name, strlen(name) + 1);
+    pcv_buf_add(&t->given, value, strlen(value) + 1);
+    return t->given.failed ? pcv_fail(EX_OSERR, "out of memory") : 0;
+}
+
 int pcv_trainer_set(pcv_trainer *t, const char *name, const char *value)
 {
     if (is_run_setting(name))
-        return pcv_run_set(&t->run, name, value);
+        return pcv_run_set(&t->run, name, value) < 0 ? -1
+               : strcmp(name, "init") || !*value ? 0 : begin_from(t, value);
+    if (!strcmp(name, "latents") && !strncmp(value, "auto", 4) &&
+        (value[4] == ':' || !value[4]))
+        return choose_latents(t, value);
     if (is_given(name, value))
         return pcv_fail(EX_USAGE, "%s: '%s' cannot be trained", name, value);
-    return pcv_spec_set(&t->spec, name, value);
+    return set_model(t, name, value);
+}
+
+int pcv_trainer_restore(pcv_trainer *t, const char *name, const char *value)
+{
+    return is_run_setting(name) ? pcv_run_set(&t->run, name, value)
+                                : set_model(t, name, value);
 }
 
 char *pcv_trainer_get(const pcv_trainer *t, const char *name)
@@ -121,51 +189,64 @@ int pcv_train(pcv_trainer *t, const char *data, const char *val,
     return r;
 }
 
-static int evaluate(const pcv_model *m, pcv_dataset *d, double *accuracy,
-                    double *loss)
+/* Labels of the data are meant by the model's names, or by their numbers. */
+static int adopt(const pcv_model *m, pcv_dataset *d, const pcv_columns_of *of)
+{
+    for (int i = 0; i < m->net.answers; i++) {
+        const pcv_spec *s = pcv_spec_answer(&m->net.spec, i);
+
+        if (s->label && of->answer[i] >= 0 &&
+            pcv_dataset_adopt(d, of->answer[i], s->label,
+                              (size_t)s->outputs) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int evaluate(const pcv_model *m, pcv_dataset *d,
+                    const pcv_run_spec *run, const pcv_columns_of *of,
+                    pcv_score *all)
 {
     pcv_split s = { .data = d, .count = (uint32_t)pcv_dataset_count(d) };
     uint32_t *which = pcv_alloc(s.count, sizeof *which);
+    const pcv_evaluation_how how = {0};
+    pcv_score answer[PCV_MOST_PARTS];
     int r;
 
     for (uint32_t i = 0; which && i < s.count; i++)
         which[i] = i;
     s.which = which;
-    r = which ? pcv_training_evaluate(&m->net, &s, loss, accuracy) : -1;
+    r = which ? pcv_training_evaluate(&m->net, run, of, &s, &how, answer, all)
+              : -1;
     pcv_free(which);
     return r;
 }
 
-/* A class is meant by its name, or by its number as idx files have it. */
-static bool means(const char *label, const pcv_spec *s, size_t i)
+int pcv_evaluate(const pcv_model *m, const char *data, const char *examples,
+                 double *accuracy, double *loss, size_t *items)
 {
-    char number[24];
-
-    snprintf(number, sizeof number, "%zu", i);
-    return i < (size_t)s->outputs &&
-           (!strcmp(label, s->label[i]) || !strcmp(label, number));
-}
-
-int pcv_evaluate(const pcv_model *m, const char *data, double *accuracy,
-                 double *loss, size_t *items)
-{
-    const pcv_spec *s = &m->net.spec;
+    pcv_columns_of of;
+    pcv_run_spec run;
     pcv_reading how;
+    pcv_score all;
     pcv_dataset *d;
-    int r = 0;
+    int r;
 
-    pcv_reading_default(&how);
-    how.bytes = s->prep.modality == PCV_BYTES;
-    if (!(d = pcv_dataset_open(data, &how, 1 << 28)))
+    pcv_run_default(&run);
+    if (examples && pcv_run_set(&run, "examples", examples) < 0)
         return -1;
-    for (size_t i = 0; s->label && r == 0 && i < pcv_dataset_labels(d); i++)
-        if (!means(pcv_dataset_label(d, i), s, i))
-            r = pcv_fail(EX_DATAERR, "%s: label %zu is '%s', the model has "
-                         "'%s'", data, i, pcv_dataset_label(d, i),
-                         i < (size_t)s->outputs ? s->label[i] : "-");
+    pcv_spec_reading(&m->net.spec, &how);
+    pcv_spec_columns(&m->net.spec, &run, &of);
+    if (!(d = pcv_dataset_open(data, &of.columns, &how, 1 << 28)))
+        return -1;
     *items = pcv_dataset_count(d);
+    r = adopt(m, d, &of);
     if (r == 0)
-        r = evaluate(m, d, accuracy, loss);
+        r = evaluate(m, d, &run, &of, &all);
     pcv_dataset_close(d);
-    return r;
+    if (r < 0)
+        return -1;
+    *accuracy = all.accuracy;
+    *loss = all.loss;
+    return 0;
 }

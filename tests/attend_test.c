@@ -101,16 +101,16 @@ static result run(problem *p, int form)
     result out = { pcv_alloc(p->ny, sizeof(real)),
                    pcv_alloc(p->nq, sizeof(real)),
                    pcv_alloc(w->total, sizeof(real)),
-                   pcv_alloc(s->count, sizeof(real)) };
+                   pcv_alloc(s->all, sizeof(real)) };
 
     forward(p, form, out.y, &rec);
     memset(w->g, 0, w->total * sizeof(real));
-    memset(s->dcontent, 0, s->count * sizeof(real));
+    memset(s->dcontent, 0, s->all * sizeof(real));
     pcv_read_backward(r, &s->tokens, p->n, form, p->q, out.y, p->dy, &rec,
                       out.dq, &a);
     assert_int_equal(a.used, 0);
     memcpy(out.g, w->g, w->total * sizeof(real));
-    memcpy(out.dx, s->dcontent, s->count * sizeof(real));
+    memcpy(out.dx, s->dcontent, s->all * sizeof(real));
     pcv_arena_close(&a);
     pcv_arena_close(&kept);
     return out;
@@ -323,16 +323,20 @@ static void compare(problem *p, const result *want, int form, int which)
     double y = help_error(have.y, want->y, p->ny, 0);
     double dq = help_error(have.dq, want->dq, p->nq, low);
     double g = gradient_error(&p->reader.params, have.g, want->g);
-    double dx = help_error(have.dx, want->dx, p->source.count, low);
+    size_t at = p->source.count, constants = p->source.all - at;
+    double dx = help_error(have.dx, want->dx, at, low);
+    double dk = help_error(have.dx + at, want->dx + at, constants, low);
 
     worse(&worst_y, y);
     worse(&worst_dq, dq);
     worse(&worst_g, g);
     worse(&worst_dx, dx);
+    worse(&worst_dx, dk);
     help_below(y, tol, what, which);
     help_below(dq, tol, what, which);
     help_below(g, tol, what, which);
     help_below(dx, tol, what, which);
+    help_below(dk, tol, what, which);
     result_free(&have);
 }
 
@@ -425,7 +429,7 @@ static void same_results(const problem *p, const result *a, const result *b,
     same_bits(a->y, b->y, p->ny, "y", form, which);
     same_bits(a->dq, b->dq, p->nq, "dq", form, which);
     same_bits(a->g, b->g, p->reader.params.total, "gradient", form, which);
-    same_bits(a->dx, b->dx, p->source.count, "dcontent", form, which);
+    same_bits(a->dx, b->dx, p->source.all, "dcontent", form, which);
 }
 
 static void compare_threads(problem *p, int form, int which)

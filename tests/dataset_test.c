@@ -24,7 +24,7 @@ static pcv_dataset *open_dataset(const char *where, size_t keep)
     pcv_dataset *d;
 
     pcv_reading_default(&how);
-    d = pcv_dataset_open(where, &how, keep);
+    d = pcv_dataset_open(where, &pcv_columns_labelled, &how, keep);
     if (!d)
         fail_msg("%s", pcv_error());
     return d;
@@ -35,7 +35,7 @@ static void refuse(const char *where, int code, const char *what)
     pcv_reading how;
 
     pcv_reading_default(&how);
-    assert_null(pcv_dataset_open(where, &how, 0));
+    assert_null(pcv_dataset_open(where, &pcv_columns_labelled, &how, 0));
     assert_failed(code, what);
 }
 
@@ -44,8 +44,8 @@ static void assert_labels(const pcv_dataset *d, const char *names)
 {
     pcv_buf b = {0};
 
-    for (size_t k = 0; k < pcv_dataset_labels(d); k++)
-        pcv_buf_printf(&b, "%s%s", k ? " " : "", pcv_dataset_label(d, k));
+    for (size_t k = 0; k < pcv_dataset_labels(d, 1); k++)
+        pcv_buf_printf(&b, "%s%s", k ? " " : "", pcv_dataset_label(d, 1, k));
     assert_string_equal(b.data, names);
     pcv_buf_free(&b);
 }
@@ -53,12 +53,12 @@ static void assert_labels(const pcv_dataset *d, const char *names)
 static void assert_example(pcv_dataset *d, size_t i, const char *name,
                            int class, const char *bytes)
 {
-    const pcv_media *m = pcv_dataset_get(d, i);
+    const pcv_media *m = pcv_dataset_get(d, i, 0);
 
     if (!m)
         fail_msg("%s", pcv_error());
     assert_string_equal(pcv_dataset_name(d, i), name);
-    assert_int_equal(pcv_dataset_class(d, i), class);
+    assert_int_equal(pcv_dataset_class(d, i, 1), class);
     assert_memory_equal(m->array.data, bytes, strlen(bytes));
 }
 
@@ -117,9 +117,9 @@ static void lists(void **state)
                  "set/a.pgm\t09\nset/a.pgm\t9\n");
     d = open_dataset("list", 0);
     assert_labels(d, "-1 09 9 10");
-    assert_int_equal(pcv_dataset_class(d, 0), 3);
-    assert_int_equal(pcv_dataset_class(d, 1), 2);
-    assert_int_equal(pcv_dataset_class(d, 3), 1);
+    assert_int_equal(pcv_dataset_class(d, 0, 1), 3);
+    assert_int_equal(pcv_dataset_class(d, 1, 1), 2);
+    assert_int_equal(pcv_dataset_class(d, 3, 1), 1);
     pcv_dataset_close(d);
     scratch_puts("list", "set/a.pgm\t10\nset/a.pgm\t9\nset/a.pgm\tx\n");
     d = open_dataset("list", 0);
@@ -173,7 +173,7 @@ static const char labels_gz[] =
 static void assert_pair(const char *where, const char *first)
 {
     pcv_dataset *d = open_dataset(where, 0);
-    const pcv_media *one = pcv_dataset_get(d, 1);
+    const pcv_media *one = pcv_dataset_get(d, 1, 0);
     char name[64];
 
     assert_int_equal(pcv_dataset_count(d), 3);
@@ -232,8 +232,8 @@ static void pairs_are_put_in_order(void **state)
     scratch_put("x", wide, sizeof wide - 1);
     scratch_put("y", labels, sizeof labels - 1);
     d = open_dataset("x,y", 0);
-    assert_int_equal(pcv_dataset_get(d, 1)->array.dtype, PCV_I16);
-    assert_memory_equal(pcv_dataset_get(d, 1)->array.data, "c\0d\0", 4);
+    assert_int_equal(pcv_dataset_get(d, 1, 0)->array.dtype, PCV_I16);
+    assert_memory_equal(pcv_dataset_get(d, 1, 0)->array.data, "c\0d\0", 4);
     pcv_dataset_close(d);
 }
 
@@ -286,17 +286,17 @@ static void keeps_as_much_as_told(void **state)
     const pcv_media *first, *second;
 
     (void)state;
-    first = pcv_dataset_get(d, 0);
-    second = pcv_dataset_get(d, 1);
-    assert_non_null(pcv_dataset_get(d, 2));
-    assert_non_null(pcv_dataset_get(d, 3));
+    first = pcv_dataset_get(d, 0, 0);
+    second = pcv_dataset_get(d, 1, 0);
+    assert_non_null(pcv_dataset_get(d, 2, 0));
+    assert_non_null(pcv_dataset_get(d, 3, 0));
     for (int i = 0; i < 4; i++)
         assert_int_equal(unlink((const char *[]){"0.pgm", "1.pgm", "2.pgm",
                                                  "3.pgm"}[i]), 0);
-    assert_ptr_equal(pcv_dataset_get(d, 0), first);
-    assert_ptr_equal(pcv_dataset_get(d, 1), second);
+    assert_ptr_equal(pcv_dataset_get(d, 0, 0), first);
+    assert_ptr_equal(pcv_dataset_get(d, 1, 0), second);
     assert_int_equal(*(char *)second->array.data, 1);
-    assert_null(pcv_dataset_get(d, 2));
+    assert_null(pcv_dataset_get(d, 2, 0));
     assert_failed(EX_NOINPUT, "2.pgm: No such file");
     pcv_dataset_close(d);
 }
@@ -314,7 +314,7 @@ static void *read_all(void *arg)
 
     for (size_t k = 0; k < 2 * n; k++) {
         size_t i = (r->from + k) % n;
-        const pcv_media *m = pcv_dataset_get(r->d, i);
+        const pcv_media *m = pcv_dataset_get(r->d, i, 0);
 
         if (!m || *(char *)m->array.data != (char)(i % 100))
             r->wrong = true;
@@ -352,8 +352,8 @@ static bool run_failing_at(const char *where, long k)
     pcv_reading_default(&how);
     pcv_error_clear();
     pcv_alloc_fail_at(k);
-    d = pcv_dataset_open(where, &how, 2);
-    done = d && pcv_dataset_get(d, 0) && pcv_dataset_get(d, 1);
+    d = pcv_dataset_open(where, &pcv_columns_labelled, &how, 2);
+    done = d && pcv_dataset_get(d, 0, 0) && pcv_dataset_get(d, 1, 0);
     pcv_alloc_fail_at(0);
     if (!done)
         assert_int_equal(pcv_error_code(), EX_OSERR);

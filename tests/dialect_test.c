@@ -215,7 +215,7 @@ static int classify_digits(const char *reference)
     strcat(images, ",");
     path_of(images + strlen(images), getenv("PCV_SHARED"), "data/mnist",
             "t10k-even-labels-idx1-ubyte.gz");
-    if (pcv_evaluate(m, images, &accuracy, &loss, &items) < 0)
+    if (pcv_evaluate(m, images, NULL, &accuracy, &loss, &items) < 0)
         fail_msg("%s", pcv_error());
     assert_int_equal(items, DIGITS);
     pcv_values_free(want);

@@ -266,20 +266,28 @@ static double pass(golden *g)
     const pcv_pass none = {0};
     const pcv_array *x[MOST];
     pcv_params *p = &g->net.params;
-    pcv_target target = { .label = g->label, .asked = 1 };
-    double loss;
-    int right;
+    int k = g->net.spec.outputs;
+    real *want = pcv_alloc((size_t)(g->items * k), sizeof *want);
+    pcv_feeding f = { .net = &g->net, .items = g->items, .parts = 1,
+                      .target = { { .asked = 1, .want = want } } };
+    pcv_tally tally = {0};
 
-    for (int i = 0; i < g->items; i++)
+    assert_non_null(want);
+    for (int i = 0; i < g->items; i++) {
         x[i] = &g->x[i];
+        want[i * k + g->label[i]] = 1;
+    }
     if (pcv_session_bind(&g->s, x, g->items) < 0)
         fail_msg("%s", pcv_error());
     memset(p->g, 0, p->total * sizeof *p->g);
     pcv_session_encode(&g->s, &none);
     pcv_session_decode(&g->s, &none, 0, NULL, 1);
-    loss = pcv_objective(&g->s, &target, 0, true, &right);
-    pcv_session_backward(&g->s, &none, 1);
-    return loss;
+    pcv_objective(&g->s, &f, 0, 0, 1.0 / g->items, &tally);
+    pcv_session_backward_start(&g->s);
+    pcv_session_backward_answer(&g->s, &none, 1);
+    pcv_session_backward_encode(&g->s, &none);
+    pcv_free(want);
+    return tally.loss / g->items;
 }
 
 /* ---- comparisons ----------------------------------------------------- */

@@ -110,6 +110,8 @@ static void tile_backward(const pcv_tokens *t, int item, int at, int n,
 
         for (int k = 0; k < s->c; k++)
             dx[(size_t)k * s->plane + (size_t)j] += dout[k];
+        for (int k = 0; k < s->k_n; k++)
+            s->dk[item * s->k_n + k] += dout[s->k_at + k];
     }
 }
 
@@ -138,7 +140,7 @@ static int add_axes(help_source *s, int i, uint64_t seed)
 
 static void add_content(help_source *s, uint64_t seed, bool learns)
 {
-    size_t stride = 0, at = 0;
+    size_t stride = 0, at = 0, constant;
 
     for (int i = 0; i < s->tokens.segments; i++) {
         s->segment[i].plane = (size_t)elements(&s->segment[i]) + 3;
@@ -146,10 +148,16 @@ static void add_content(help_source *s, uint64_t seed, bool learns)
     }
     s->count = stride * (size_t)s->tokens.items;
     s->content = help_normal(seed + 1, s->count, 1);
-    s->dcontent = pcv_alloc(s->count, sizeof(real));
+    s->all = s->count;
+    for (int i = 0; i < s->tokens.segments; i++)
+        s->all += (size_t)s->tokens.items * (size_t)s->segment[i].k_n;
+    s->dcontent = pcv_alloc(s->all, sizeof(real));
+    constant = s->count;
     for (int i = 0; i < s->tokens.segments; i++) {
         pcv_segment *g = &s->segment[i];
 
+        g->dk = learns ? s->dcontent + constant : NULL;
+        constant += (size_t)s->tokens.items * (size_t)g->k_n;
         g->item_stride = stride;
         g->content = s->content + at;
         g->dcontent = learns ? s->dcontent + at : NULL;

@@ -48,13 +48,14 @@ typedef struct {
 } help_shape;
 
 /* Rows made of segments, by hand.  Content planes are longer than they need
- * be and hold NaN there: nobody may read it.  dcontent is laid out alike. */
+ * be and hold NaN there: nobody may read it.  dcontent is laid out alike, and
+ * behind it stand the gradients of the constants. */
 typedef struct {
     pcv_tokens tokens;
     pcv_segment segment[HELP_SEGMENTS];
     unsigned char *mask;
     real *content, *dcontent;
-    size_t count;                   /* elements of content */
+    size_t count, all;              /* elements of content, of dcontent */
     real *table[HELP_SEGMENTS][3], *k[HELP_SEGMENTS];
     int *channel[HELP_SEGMENTS][3];
 } help_source;

@@ -1,6 +1,7 @@
 /* model_help.c - whole models with random weights and inputs. */
 #include "model_help.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +17,8 @@ void model_spec(pcv_spec *s, const char *settings)
         value = strchr(name, '=');
         assert_non_null(value);
         *value++ = '\0';
+        for (char *blank = value; (blank = strchr(blank, '~')); )
+            *blank = ' ';
         if (pcv_spec_set(s, name, value) < 0)
             fail_msg("%s", pcv_error());
     }
@@ -63,28 +66,53 @@ void model_input(const pcv_spec *s, int size, uint64_t stream, pcv_array *x)
         numbers(x, stream);
 }
 
-/* Labels, or the inputs at some of the queries. */
-static void open_target(model *m, const model_case *c)
+/* What a query of an answer wants: a class, a byte, some tags or numbers; every
+ * fifth one nothing. */
+static void fill_want(const pcv_spec *s, int outputs, uint64_t row, real *want)
 {
-    const pcv_spec *s = &m->net.spec;
-    int all = m->net.answer[0].n;
+    bool one = pcv_task_counts(s->task);
 
-    m->target = (pcv_target){ .label = m->label, .asked = all };
-    for (int i = 0; i < MODEL_ITEMS; i++)
-        m->label[i] = (2 * i + 1) % s->outputs;
-    if (s->task == PCV_CLASSIFY)
-        return;
-    if (c->asked) {
-        m->target.asked = c->asked;
-        m->index = pcv_alloc((size_t)c->asked, sizeof *m->index);
-        for (int i = 0; i < c->asked; i++)
-            m->index[i] = (7 * i + 3) % all;
-        m->target.index = m->index;
+    for (int k = 0; k < outputs; k++)
+        want[k] = one ? (real)0.1 / (real)outputs
+                  : s->task == PCV_TAGS ? (real)help_int(61, row, 0, 1)
+                  : (real)pcv_normal(61, row, (uint64_t)k);
+    if (one)
+        want[help_int(61, row, 0, outputs - 1)] += (real)0.9;
+    if (row % 5 == 4)
+        want[0] = (real)NAN;
+}
+
+static void open_target(model *m, int which, int asked)
+{
+    pcv_target *t = &m->feed.target[which];
+    const pcv_spec *s = pcv_spec_answer(&m->net.spec, which);
+    int all = m->net.answer[which].n, k = m->net.answer[which].outputs;
+    int rows;
+
+    t->asked = asked && asked < all ? asked : all;
+    rows = MODEL_ITEMS * t->asked;
+    t->want = pcv_alloc((size_t)(rows * k), sizeof *t->want);
+    assert_non_null(t->want);
+    if (t->asked < all) {
+        t->index = pcv_alloc((size_t)rows, sizeof *t->index);
+        for (int i = 0; i < rows; i++)
+            t->index[i] = (7 * i + 3) % all;
     }
-    m->target.target = pcv_alloc((size_t)(MODEL_ITEMS * m->target.asked *
-                                          s->outputs), sizeof(real));
-    assert_non_null(m->target.target);
-    pcv_target_values(&m->net, m->x, MODEL_ITEMS, &m->target);
+    for (int i = 0; i < rows; i++)
+        fill_want(s, k, (uint64_t)i, t->want + i * k);
+}
+
+static void open_inputs(model *m, const model_case *c)
+{
+    for (int i = 0; i < MODEL_ITEMS * m->feed.parts; i++) {
+        int p = i % m->feed.parts;
+        const pcv_spec *s = pcv_spec_part(&m->net.spec, p);
+
+        if (s->masked || (c->absent & 1u << p))
+            continue;
+        model_input(s, c->size[i / m->feed.parts], 30 + (uint64_t)i, &m->x[i]);
+        m->px[i] = &m->x[i];
+    }
 }
 
 void model_open(model *m, const model_case *c)
@@ -95,57 +123,76 @@ void model_open(model *m, const model_case *c)
     model_spec(&spec, c->settings);
     if (pcv_net_build(&m->net, &spec) < 0)
         fail_msg("%s: %s", c->name, pcv_error());
+    pcv_spec_free(&spec);
     help_params(&m->net.params, 50);
-    for (int i = 0; i < MODEL_ITEMS; i++) {
-        model_input(&spec, c->size[i], 30 + (uint64_t)i, &m->x[i]);
-        m->px[i] = &m->x[i];
+    m->feed = (pcv_feeding){ .net = &m->net, .items = MODEL_ITEMS,
+                             .parts = pcv_spec_count(&m->net.spec) };
+    open_inputs(m, c);
+    m->pass = (pcv_pass){ 5, 8, c->dropout, 0 };
+    for (int i = 0; i < m->net.answers; i++) {
+        open_target(m, i, c->asked);
+        if (m->feed.target[i].asked > m->asked)
+            m->asked = m->feed.target[i].asked;
     }
-    m->pass = (pcv_pass){ 5, 8, c->dropout };
-    open_target(m, c);
+    m->latents = c->latents;
     model_session(m, PCV_FORM_AUTO, 0);
 }
 
 void model_close(model *m)
 {
     pcv_session_close(&m->s);
-    for (int i = 0; i < MODEL_ITEMS; i++)
+    for (int i = 0; i < MODEL_ITEMS * PCV_MOST_PARTS; i++)
         pcv_array_free(&m->x[i]);
-    pcv_free(m->index);
-    pcv_free(m->target.target);
+    for (int i = 0; i < m->net.answers; i++) {
+        pcv_free(m->feed.target[i].index);
+        pcv_free(m->feed.target[i].want);
+    }
     pcv_net_free(&m->net);
 }
 
 void model_session(model *m, int form, size_t most)
 {
     pcv_session_close(&m->s);
-    pcv_session_open(&m->s, &m->net, true, m->target.asked);
+    pcv_session_open(&m->s, &m->net, true, m->asked);
+    if (m->latents)
+        pcv_session_latents(&m->s, m->latents);
     m->s.form = form;
     m->s.most = most;
     if (pcv_session_bind(&m->s, m->px, MODEL_ITEMS) < 0)
         fail_msg("%s", pcv_error());
 }
 
-static double forward(model *m, bool gradient)
+/* The sum of the means of all answers. */
+static double pass(model *m, bool gradient)
 {
-    int right;
+    double loss = 0;
 
     pcv_session_encode(&m->s, &m->pass);
-    pcv_session_decode(&m->s, &m->pass, 0, m->target.index, m->target.asked);
-    return pcv_objective(&m->s, &m->target, 0.1, gradient, &right);
+    if (gradient)
+        pcv_session_backward_start(&m->s);
+    for (int a = 0; a < m->net.answers; a++) {
+        const pcv_target *t = &m->feed.target[a];
+        double rows = pcv_wanted(&m->feed, a, 0, MODEL_ITEMS);
+        pcv_tally tally = {0};
+
+        pcv_session_decode(&m->s, &m->pass, a, t->index, t->asked);
+        pcv_objective(&m->s, &m->feed, a, 0, gradient ? 1 / rows : 0, &tally);
+        loss += tally.loss / rows;
+        if (gradient)
+            pcv_session_backward_answer(&m->s, &m->pass, t->asked);
+    }
+    if (gradient)
+        pcv_session_backward_encode(&m->s, &m->pass);
+    return loss;
 }
 
 double model_loss(model *m)
 {
-    return forward(m, false);
+    return pass(m, false);
 }
 
 double model_step(model *m)
 {
-    pcv_params *p = &m->net.params;
-    double loss;
-
-    memset(p->g, 0, p->total * sizeof *p->g);
-    loss = forward(m, true);
-    pcv_session_backward(&m->s, &m->pass, m->target.asked);
-    return loss;
+    memset(m->net.params.g, 0, m->net.params.total * sizeof(real));
+    return pass(m, true);
 }

@@ -11,11 +11,14 @@ enum { MODEL_ITEMS = 3 };
 
 typedef struct {
     const char *name;
-    const char *settings;       /* "latents=3 decoder=mean" */
+    const char *settings;       /* "latents=3 decoder=mean"; ~ is a blank
+                                   within a value */
     int size[MODEL_ITEMS];      /* of each input: samples, bytes, points, rows;
                                    pictures have the model's size */
     int asked;                  /* queries of a reconstruction; 0: all */
     double dropout;
+    unsigned absent;            /* parts that no item has, as bits */
+    int latents;                /* in use; 0: all */
 } model_case;
 
 /* A model, a training session and a batch of three inputs with targets. */
@@ -23,10 +26,11 @@ typedef struct {
     pcv_net net;
     pcv_session s;
     pcv_pass pass;
-    pcv_array x[MODEL_ITEMS];
-    const pcv_array *px[MODEL_ITEMS];
-    int label[MODEL_ITEMS], *index;
-    pcv_target target;
+    pcv_array x[MODEL_ITEMS * PCV_MOST_PARTS];
+    const pcv_array *px[MODEL_ITEMS * PCV_MOST_PARTS];
+    pcv_feeding feed;           /* its targets alone */
+    int asked;                  /* the most queries of an answer */
+    int latents;                /* in use; 0: all */
 } model;
 
 /* The defaults, changed; fails the test on a bad setting. */

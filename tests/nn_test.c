@@ -17,7 +17,7 @@ static double dropped(const pcv_pass *pass, uint64_t layer, real *x)
 
     for (int i = 0; i < DROPS; i++)
         x[i] = 1;
-    pcv_dropout(pass, layer, x, DROPS);
+    pcv_dropout(pass, layer, x, 1, DROPS);
     for (int i = 0; i < DROPS; i++) {
         zeros += x[i] == 0;
         if (x[i] != 0)          /* the rate is rounded to 1 / 65536 */
@@ -33,7 +33,7 @@ static void test_dropout(void **state)
 
     (void)state;
     for (size_t i = 0; i < PCV_LEN(rate); i++) {
-        const pcv_pass pass = { 1, 2, rate[i] };
+        const pcv_pass pass = { 1, 2, rate[i], 0 };
 
         assert_true(fabs(dropped(&pass, 3, x) - rate[i]) < 0.006);
     }
@@ -56,8 +56,8 @@ static bool same(const pcv_pass *a, uint64_t la, const pcv_pass *b, uint64_t lb)
 /* The mask is a function of seed, step and layer, on any number of threads. */
 static void test_dropout_keys(void **state)
 {
-    const pcv_pass a = { 1, 2, 0.3 };
-    const pcv_pass seed = { 2, 2, 0.3 }, step = { 1, 3, 0.3 };
+    const pcv_pass a = { 1, 2, 0.3, 0 };
+    const pcv_pass seed = { 2, 2, 0.3, 0 }, step = { 1, 3, 0.3, 0 };
 
     (void)state;
     assert_true(same(&a, 5, &a, 5));
@@ -95,19 +95,40 @@ static void test_cross_entropy(void **state)
     const real x[6] = { 1, 2, 3, 4, 1, 0 };
     const int label[2] = { 2, 1 };
     double p[3], want = 0, have;
-    int right = 9;
+    real t[6];
 
     (void)state;
     for (int r = 0; r < 2; r++) {
         for (int k = 0; k < 3; k++)
             p[k] = (double)x[3 * r + k];
         pcv_softmax(p, 3);
-        for (int k = 0; k < 3; k++)
-            want -= log(p[k]) * (0.3 / 3 + (k == label[r] ? 0.7 : 0)) / 2;
+        for (int k = 0; k < 3; k++) {
+            t[3 * r + k] = (real)(0.3 / 3 + (k == label[r] ? 0.7 : 0));
+            want -= log(p[k]) * (double)t[3 * r + k];
+        }
     }
-    have = pcv_cross_entropy(x, label, 2, 3, 0.3, NULL, &right);
-    assert_true(fabs(have - want) < 1e-12);
-    assert_int_equal(right, 1);
+    have = pcv_cross_entropy(x, t, 2, 3, 1, NULL);
+    assert_true(fabs(have - want) < 1e-6);
+    t[0] = (real)NAN;           /* the first row wants nothing */
+    have -= pcv_cross_entropy(x, t, 2, 3, 1, NULL);
+    assert_true(fabs(have - log(1 + exp(-1.0) + exp(-2.0)) -
+                     0.1 * (1 + 2)) < 1e-6);
+}
+
+/* -log of the probability of what is there and of what is not, in logits far
+ * from zero, too. */
+static void test_binary_cross_entropy(void **state)
+{
+    const real y[4] = { 1, -2, 500, -500 }, t[4] = { 1, 0, 1, 1 };
+    real dy[4];
+    double want = log(1 + exp(-1.0)) + log(1 + exp(-2.0)) + 0 + 500;
+
+    (void)state;
+    assert_true(fabs(pcv_binary_cross_entropy(y, t, 1, 4, 4, dy) - want / 4) <
+                1e-12 * want);
+    assert_true(fabs((double)dy[0] - (1 / (1 + exp(-1.0)) - 1)) < 1e-6);
+    assert_true(fabs((double)dy[1] - 1 / (1 + exp(2.0))) < 1e-6);
+    assert_true(dy[2] == 0 && dy[3] == -1);
 }
 
 static void test_squared_error(void **state)
@@ -116,9 +137,11 @@ static void test_squared_error(void **state)
     real dy[2];
 
     (void)state;
-    assert_true(pcv_squared_error(y, target, 2, dy) == 2.5);
+    assert_true(pcv_squared_error(y, target, 1, 2, 1, dy) == 2.5);
     assert_true(dy[0] == -2 && dy[1] == 1);
-    assert_true(pcv_squared_error(y, target, 2, NULL) == 2.5);
+    assert_true(pcv_squared_error(y, target, 2, 1, 3, dy) == 5);
+    assert_true(dy[0] == -12 && dy[1] == 6);
+    assert_true(pcv_squared_error(y, target, 1, 2, 1, NULL) == 2.5);
 }
 
 /* ---- parameters ------------------------------------------------------ */
@@ -240,6 +263,7 @@ int main(void)
         cmocka_unit_test(test_dropout_keys),
         cmocka_unit_test(test_softmax),
         cmocka_unit_test(test_cross_entropy),
+        cmocka_unit_test(test_binary_cross_entropy),
         cmocka_unit_test(test_squared_error),
         cmocka_unit_test(test_params),
         cmocka_unit_test(test_params_init),

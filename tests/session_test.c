@@ -19,76 +19,108 @@
 #define MEAN SMALL "decoder=mean blocks=3 cross-attends=3 "
 #define IO SMALL "blocks=2 "
 #define GRID SMALL "task=reconstruct decoder=grid query-bands=2 blocks=1 "
+#define FILL IO "modality=bytes length=9 position=learned vocabulary=7 " \
+              "embedding=5 task=fill queries=9 "
+#define PARTS "latents=3 latent-channels=4 self-heads=2 layers=1 shared=5 " \
+    "blocks=2 cross-attends=2 " \
+    "parts=digit~modality=class~channels=3~outputs=3;" \
+    "image~modality=image~channels=2~height=3~width=4~bands=2;" \
+    "sound~modality=sound~samples=18~patch=4~bands=2;" \
+    "who~modality=class~channels=2~outputs=2~task=tags"
+#define PARTS_AGAIN "latents=3 latent-channels=4 self-heads=2 layers=1 " \
+    "shared=5 decoder=grid parts=image~modality=image~channels=2~height=3~" \
+    "width=4~bands=2~task=reconstruct~decoder=grid~query-bands=2~outputs=2;" \
+    "sound~modality=sound~samples=18~patch=4~bands=2~task=reconstruct~" \
+    "decoder=grid~query-bands=3~outputs=4;" \
+    "sort~modality=class~channels=3~outputs=3"
 #define PICTURE "channels=2 height=3 width=4 "
 
 static const model_case cases[] = {
-    { "Perceiver", MEAN PICTURE, {0}, 0, 0 },
-    { "all shared", MEAN PICTURE "share-first-cross=yes", {0}, 0, 0.2 },
+    { "Perceiver", MEAN PICTURE, {0}, 0, 0, 0, 0 },
+    { "all shared", MEAN PICTURE "share-first-cross=yes", {0}, 0, 0.2, 0, 0 },
     { "nothing shared", MEAN PICTURE "share-cross=no share-first-block=no "
-      "share-blocks=no", {0}, 0, 0.2 },
+      "share-blocks=no", {0}, 0, 0.2, 0, 0 },
     { "first block own, two cross-attends", MEAN PICTURE
-      "share-first-block=no cross-attends=2", {0}, 0, 0.2 },
-    { "no layers", MEAN PICTURE "layers=0", {0}, 0, 0.2 },
-    { "Perceiver IO", IO PICTURE, {0}, 0, 0 },
+      "share-first-block=no cross-attends=2", {0}, 0, 0.2, 0, 0 },
+    { "no layers", MEAN PICTURE "layers=0", {0}, 0, 0.2, 0, 0 },
+    { "Perceiver IO", IO PICTURE, {0}, 0, 0, 0, 0 },
     { "widths, heads, activation", IO PICTURE "qk-channels=6 v-channels=4 "
       "cross-heads=2 cross-widening=2 self-widening=3 activation=gelu_tanh "
-      "query-residual=no decoder-residual=no decoder-heads=2", {0}, 0, 0.2 },
-    { "NeRF positions", IO PICTURE "position=nerf", {0}, 0, 0.2 },
-    { "no positions", IO PICTURE "position=none", {0}, 0, 0.2 },
+      "query-residual=no decoder-residual=no decoder-heads=2", {0}, 0, 0.2, 0, 0 },
+    { "NeRF positions", IO PICTURE "position=nerf", {0}, 0, 0.2, 0, 0 },
+    { "no positions", IO PICTURE "position=none", {0}, 0, 0.2, 0, 0 },
     { "learned positions", IO PICTURE "position=learned "
-      "position-channels=3", {0}, 0, 0.2 },
+      "position-channels=3", {0}, 0, 0.2, 0, 0 },
     { "learned, projected", IO PICTURE "position=learned project-content=4 "
-      "position-channels=3 project-positions=yes", {0}, 0, 0.2 },
+      "position-channels=3 project-positions=yes", {0}, 0, 0.2, 0, 0 },
     { "learned, added", IO PICTURE "position=learned project-content=3 "
       "position-channels=2 project-positions=yes add-positions=yes",
-      {0}, 0, 0.2 },
+      {0}, 0, 0.2, 0, 0 },
     { "GEGLU, no biases, no MLP in the decoder", IO PICTURE "qkv-bias=no "
-      "activation=geglu self-widening=2 decoder-mlp=no", {0}, 0, 0.2 },
+      "activation=geglu self-widening=2 decoder-mlp=no", {0}, 0, 0.2, 0, 0 },
     { "a norm before the head", MEAN PICTURE "head-norm=yes "
-      "position-order=axes activation=silu", {0}, 0, 0.2 },
+      "position-order=axes activation=silu", {0}, 0, 0.2, 0, 0 },
     { "widths of layers and decoder", IO PICTURE "self-qk-channels=6 "
       "self-v-channels=2 decoder-qk-channels=3 decoder-v-channels=5 "
       "attention-shape=q decoder-widening=2 activation=quick_gelu",
-      {0}, 0, 0.2 },
+      {0}, 0, 0.2, 0, 0 },
     { "sound", IO "modality=sound samples=18 patch=4 max-resolution=7",
-      { 18, 18, 18 }, 0, 0.2 },
+      { 18, 18, 18 }, 0, 0.2, 0, 0 },
     { "sound, learned", IO "modality=sound samples=18 patch=4 "
-      "position=learned position-channels=3", { 18, 18, 18 }, 0, 0.2 },
+      "position=learned position-channels=3", { 18, 18, 18 }, 0, 0.2, 0, 0 },
     { "bytes", IO "modality=bytes length=9 position=learned vocabulary=7 "
-      "embedding=5", { 6, 9, 4 }, 0, 0.2 },
+      "embedding=5", { 6, 9, 4 }, 0, 0.2, 0, 0 },
     { "bytes without positions", IO "modality=bytes length=9 vocabulary=7 "
-      "embedding=5 position=none", { 6, 9, 4 }, 0, 0 },
+      "embedding=5 position=none", { 6, 9, 4 }, 0, 0, 0, 0 },
     { "points", IO "modality=points channels=4 max-resolution=5",
-      { 6, 9, 4 }, 0, 0.2 },
+      { 6, 9, 4 }, 0, 0.2, 0, 0 },
     { "points, NeRF", MEAN "modality=points channels=3 position=nerf",
-      { 6, 9, 4 }, 0, 0.2 },
+      { 6, 9, 4 }, 0, 0.2, 0, 0 },
     { "points, raw", IO "modality=points channels=3 position=none",
-      { 6, 9, 4 }, 0, 0 },
-    { "array", IO "modality=array channels=2", { 7, 7, 7 }, 0, 0.2 },
+      { 6, 9, 4 }, 0, 0, 0, 0 },
+    { "array", IO "modality=array channels=2", { 7, 7, 7 }, 0, 0.2, 0, 0 },
     { "array, raw", IO "modality=array channels=5 position=none",
-      { 7, 7, 7 }, 0, 0.2 },
+      { 7, 7, 7 }, 0, 0.2, 0, 0 },
     { "array, learned", MEAN "modality=array channels=2 length=7 "
-      "position=learned position-channels=3", { 7, 7, 7 }, 0, 0.2 },
-    { "pictures again", GRID PICTURE "outputs=2", {0}, 5, 0.2 },
+      "position=learned position-channels=3", { 7, 7, 7 }, 0, 0.2, 0, 0 },
+    { "pictures again", GRID PICTURE "outputs=2", {0}, 5, 0.2, 0, 0 },
     { "pictures again, everywhere", GRID PICTURE "outputs=2 "
-      "position=learned position-channels=3", {0}, 0, 0.2 },
+      "position=learned position-channels=3", {0}, 0, 0.2, 0, 0 },
     { "sound again", GRID "modality=sound samples=18 patch=4 outputs=4",
-      { 18, 18, 18 }, 3, 0.2 },
+      { 18, 18, 18 }, 3, 0.2, 0, 0 },
+    { "tags", IO PICTURE "task=tags", {0}, 0, 0.2, 0, 0 },
+    { "numbers", IO PICTURE "task=values", {0}, 0, 0.2, 0, 0 },
+    { "a hidden layer of the mean", MEAN PICTURE "head-norm=yes "
+      "head-hidden=yes", {0}, 0, 0.2, 0, 0 },
+    { "masked bytes", FILL "tied=yes query-channels=5 outputs=7",
+      { 6, 9, 4 }, 3, 0.2, 0, 0 },
+    { "masked bytes, own head", FILL "outputs=7", { 6, 9, 4 }, 0, 0.2, 0, 0 },
+    { "fewer latents", IO PICTURE, {0}, 0, 0.2, 0, 2 },
+    { "fewer latents, their mean", MEAN PICTURE, {0}, 0, 0.2, 0, 1 },
+    { "parts", PARTS, { 18, 18, 18 }, 0, 0.2, 0, 0 },
+    { "parts, no picture", PARTS, { 18, 18, 18 }, 0, 0.2, 2, 0 },
+    { "parts, no sound", PARTS, { 18, 18, 18 }, 0, 0.2, 4, 0 },
+    { "parts that are made again", PARTS_AGAIN, { 18, 18, 18 }, 4, 0.2, 0, 0 },
+    { "parts without a grid", "latents=3 latent-channels=4 self-heads=2 "
+      "layers=1 shared=5 parts=text~modality=bytes~length=9~position=learned~"
+      "vocabulary=7~embedding=5;cloud~modality=points~channels=3~bands=2~"
+      "max-resolution=5;sort~modality=class~channels=3~outputs=3",
+      { 6, 9, 4 }, 0, 0.2, 0, 0 },
 };
 
 /* Large enough that work is cut into pieces. */
 #define WIDE "latents=40 latent-channels=64 self-heads=4 outputs=10 bands=6 "
 static const model_case wide[] = {
     { "wide picture", WIDE "channels=3 height=33 width=31 blocks=2 "
-      "cross-attends=2 decoder=mean", {0}, 0, 0.1 },
+      "cross-attends=2 decoder=mean", {0}, 0, 0.1, 0, 0 },
     { "wide learned picture", WIDE "channels=3 height=20 width=21 "
-      "position=learned project-content=9 project-positions=yes", {0}, 0, 0 },
+      "position=learned project-content=9 project-positions=yes", {0}, 0, 0, 0, 0 },
     { "wide bytes", WIDE "modality=bytes length=700 position=learned "
-      "embedding=48 cross-heads=4", { 700, 311, 500 }, 0, 0.1 },
+      "embedding=48 cross-heads=4", { 700, 311, 500 }, 0, 0.1, 0, 0 },
     { "wide points", WIDE "modality=points channels=3 max-resolution=9",
-      { 900, 1200, 33 }, 0, 0.1 },
+      { 900, 1200, 33 }, 0, 0.1, 0, 0 },
     { "wide picture again", WIDE "channels=3 height=33 width=31 outputs=3 "
-      "task=reconstruct decoder=grid query-bands=7", {0}, 257, 0.1 },
+      "task=reconstruct decoder=grid query-bands=7", {0}, 257, 0.1, 0, 0 },
 };
 
 /* ---- gradients ------------------------------------------------------- */
@@ -189,8 +221,9 @@ static void keep(result *r, model *m)
     const pcv_net *n = &m->net;
 
     *r = (result){ .loss = model_step(m), .params = n->params.total };
-    r->latents = MODEL_ITEMS * n->latents->count;
-    r->outputs = (size_t)(MODEL_ITEMS * m->target.asked * n->spec.outputs);
+    r->latents = (size_t)(MODEL_ITEMS * m->s.n * n->spec.d);
+    r->outputs = (size_t)(MODEL_ITEMS * m->feed.target[n->answers - 1].asked *
+                          n->answer[n->answers - 1].outputs);
     r->x = copy(m->s.x[n->uses], r->latents);
     r->out = copy(m->s.out, r->outputs);
     r->g = copy(n->params.g, r->params);
@@ -223,7 +256,8 @@ static size_t least_memory(model *m)
     pcv_session s;
     double mb;
 
-    pcv_session_open(&s, &m->net, true, m->target.asked);
+    pcv_session_open(&s, &m->net, true, m->asked);
+    pcv_session_latents(&s, m->s.n);
     s.most = 1;
     assert_int_equal(pcv_session_bind(&s, m->px, MODEL_ITEMS), -1);
     assert_int_equal(sscanf(pcv_error(), "a pass over %*d items takes at least "
@@ -351,7 +385,9 @@ static void check_failing(const model_case *c)
     keep(&r, &m);
     for (long k = 1; failed; k++) {
         pcv_session_close(&m.s);
-        pcv_session_open(&m.s, &m.net, true, m.target.asked);
+        pcv_session_open(&m.s, &m.net, true, m.asked);
+        pcv_session_latents(&m.s, c->latents ? c->latents
+                                             : m.net.spec.latents);
         pcv_alloc_fail_at(k);
         failed = pcv_session_bind(&m.s, m.px, MODEL_ITEMS) < 0;
         pcv_alloc_fail_at(0);

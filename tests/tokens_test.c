@@ -818,7 +818,7 @@ static void test_queries_grid(void **state)
         for (int k = 0; k < 10; k++)
             near(out[10 * i + k], want[k], "queries", k);
     }
-    pcv_queries_backward(&q, index, 2, out);    /* nothing to learn */
+    pcv_queries_backward(&q, index, 2, out, q.e);    /* nothing to learn */
     pcv_queries_free(&q);
     pcv_params_free(&p);
 }

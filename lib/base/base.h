@@ -253,10 +253,10 @@ void pcv_npy_header(pcv_buf *b, pcv_dtype t, int rank, const size_t *dim);
 
 enum pcv_modality {
     PCV_IMAGE = 1, PCV_SOUND, PCV_BYTES, PCV_POINTS, PCV_PLAIN,
-    PCV_FLOW,       /* two pictures, one after the other */
-    PCV_VIDEO,      /* several */
+    PCV_VIDEO,      /* several pictures */
     PCV_ONE_HOT,    /* a class */
-    PCV_PARTS       /* several modalities side by side */
+    PCV_PARTS,      /* several modalities side by side */
+    PCV_FLOW        /* two pictures, one after the other */
 };
 
 enum pcv_fit {
@@ -289,6 +289,7 @@ typedef struct {
     int samples;                /* sound: padded with zeros or cut; 0 any */
     int length;                 /* bytes or points: at most this many */
     int special;                /* bytes: wrap in [CLS] .. [SEP] */
+    int cube;                   /* points: centred and scaled to [-1, 1] */
     int parse;                  /* bytes: "[MASK]" and its like are ids */
     int overlong;               /* bytes: enum pcv_overlong */
 } pcv_prep;

@@ -190,23 +190,72 @@ int pcv_resize(const uint8_t *in, int h, int w, int c, uint8_t *out, int oh,
 int pcv_resample(const float *in, size_t n, int from, int to, float **out,
                  size_t *m);
 
-/* ---- dataset.c: labelled examples ------------------------------------ */
+/* ---- dataset.c labels.c: examples to learn from ---------------------- */
 
-/* From a directory per class (DIR/label/file), a list (path<TAB>label; paths
- * relative to the list), an idx pair (IMAGES,LABELS; also gzipped) or an .npy
- * pair (X.npy,Y.npy): recognised from what is there.  The files are scanned
- * once; decoded media are kept up to `keep` bytes. */
+/* What an example has: media (files), and what is wanted of them. */
+enum pcv_column_kind {
+    PCV_COLUMN_MEDIA,
+    PCV_COLUMN_CLASS,           /* one label */
+    PCV_COLUMN_TAGS,            /* any of some labels: "a,b"; may be empty */
+    PCV_COLUMN_NUMBERS          /* "0.5,-3": as many in every example */
+};
+enum { PCV_MOST_COLUMNS = 8 };
+typedef struct {
+    const char *name;           /* in the first line of a list */
+    int kind;
+    bool bytes;                 /* media: any file is bytes */
+} pcv_column;
+
+/* Where the examples of some DATA are. */
+enum pcv_examples_form {
+    PCV_EXAMPLES_FILES,         /* a directory, a list, a pair of arrays */
+    PCV_EXAMPLES_LINES,         /* label<TAB>text, one a line; without a label
+                                   column what stands before the TAB counts
+                                   for nothing */
+    PCV_EXAMPLES_TEXT           /* files of text, in pieces */
+};
+typedef struct {
+    pcv_column column[PCV_MOST_COLUMNS];
+    int columns;
+    bool named;                 /* lists begin with a line of their names; else
+                                   a medium and, if there is one, a label */
+    int form;                   /* enum pcv_examples_form */
+    size_t piece;               /* TEXT: bytes of an example; its medium has as
+                                   many again behind it where the file has */
+} pcv_columns;
+extern const pcv_columns pcv_columns_labelled;  /* files and classes */
+
+/* FILES: a directory per class (DIR/label/file; without a label column all
+ * files below DIR), a list (path<TAB>label, or a column each; paths relative to
+ * the list; an item of an idx or .npy file is FILE#12; "-" or nothing: absent),
+ * an idx or .npy pair (EXAMPLES,LABELS; also gzipped): recognised from what is
+ * there.  The files are scanned once; decoded media are kept up to `keep`
+ * bytes. */
 typedef struct pcv_dataset pcv_dataset;
-pcv_dataset *pcv_dataset_open(const char *where, const pcv_reading *how,
-                              size_t keep);
+pcv_dataset *pcv_dataset_open(const char *where, const pcv_columns *columns,
+                              const pcv_reading *how, size_t keep);
 void pcv_dataset_close(pcv_dataset *d);
 size_t pcv_dataset_count(const pcv_dataset *d);
-size_t pcv_dataset_labels(const pcv_dataset *d);        /* distinct labels */
-const char *pcv_dataset_label(const pcv_dataset *d, size_t k); /* name of k */
-int pcv_dataset_class(const pcv_dataset *d, size_t i);  /* label of example i */
+/* What messages call example i; its text or file, .. */
 const char *pcv_dataset_name(const pcv_dataset *d, size_t i);
-/* The decoded example, borrowed until close or the next call of the same
- * thread for an example that is not kept.  NULL on failure. */
-const pcv_media *pcv_dataset_get(pcv_dataset *d, size_t i);
+/* Is there something in that column? */
+bool pcv_dataset_has(const pcv_dataset *d, size_t i, int column);
+/* The decoded medium, borrowed until close or the next call of the same
+ * thread for one that is not kept.  NULL on failure. */
+const pcv_media *pcv_dataset_get(pcv_dataset *d, size_t i, int column);
+
+/* CLASS, TAGS: distinct labels of a column, their names, the label of an
+ * example (-1: absent). */
+size_t pcv_dataset_labels(const pcv_dataset *d, int column);
+const char *pcv_dataset_label(const pcv_dataset *d, int column, size_t k);
+int pcv_dataset_class(const pcv_dataset *d, size_t i, int column);
+/* Numbers the labels as in `label` (n of them), found by name or, failing that,
+ * taken for a number: 0, or -1 naming one that is not there. */
+int pcv_dataset_adopt(pcv_dataset *d, int column, char *const *label, size_t n);
+/* TAGS: t (as many as labels) = 1 where example i has it, else 0. */
+void pcv_dataset_tags(const pcv_dataset *d, size_t i, int column, float *t);
+/* NUMBERS: how many an example has; and them. */
+size_t pcv_dataset_width(const pcv_dataset *d, int column);
+void pcv_dataset_numbers(const pcv_dataset *d, size_t i, int column, float *v);
 
 #endif

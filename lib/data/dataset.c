@@ -1,17 +1,16 @@
-/* dataset.c - labelled examples by number: where they are (examples.c,
- * pair.c), what their labels are called, and the media that are kept.
+/* dataset.c - examples by number: where they are (examples.c, lines.c,
+ * pair.c), what their labels mean (labels.c), and the media that are kept.
  *
- * Labels are numbered in their bytewise order, or, when they are all integers
- * of a list, in that of the numbers; those of a pair are 0, 1, .. as they
- * stand.
+ * Labels of a pair are 0, 1, .. as they stand.
  *
- * Invariant: once media[i] is set it stays until close, so that a pointer to
+ * Invariant: once a medium is set it stays until close, so that a pointer to
  * it may be used without the lock. */
 #include "parts.h"
 
 #include <assert.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,168 +22,195 @@ typedef struct slot {
     struct slot *next;
 } slot;
 
+/* A file of arrays whose items are examples. */
+typedef struct source {
+    char *path;
+    pcv_pair array;
+    struct source *next;
+} source;
+
 struct pcv_dataset {
     pcv_reading how;
-    size_t count, labels;
+    pcv_columns columns;
+    size_t count;
     pcv_buf text;               /* names and labels, each ended by NUL */
-    size_t *name;               /* [count], offsets into text */
-    size_t *label;              /* [labels], the same */
-    int *class;                 /* [count] */
-    bool is_pair;
+    size_t *cell;               /* [count][columns], offsets into text */
+    pcv_labels labels[PCV_MOST_COLUMNS];
+    int *class[PCV_MOST_COLUMNS];       /* [count] */
+    bool views;                 /* media lie in the pair or in the texts */
     pcv_pair pair;
-    pcv_media *media;           /* [count]; kind 0: not decoded, or not kept */
+    pcv_texts texts;
+    source *sources;
+    pcv_media *media;           /* [count][columns]; kind 0: not decoded, or not
+                                   kept */
     size_t keep, kept;          /* bytes */
-    pthread_mutex_t lock;       /* of media, kept and slots */
+    pthread_mutex_t lock;       /* of media, kept, slots and sources */
     slot *slots;
 };
 
-/* ---- labels ---------------------------------------------------------- */
+const pcv_columns pcv_columns_labelled = {
+    .column = { { "", PCV_COLUMN_MEDIA, false },
+                { "label", PCV_COLUMN_CLASS, false } },
+    .columns = 2,
+};
 
-static int by_bytes(const void *a, const void *b)
+static size_t place(const pcv_dataset *d, size_t i, int column)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    assert(i < d->count && column < d->columns.columns);
+    return i * (size_t)d->columns.columns + (size_t)column;
 }
 
-/* "1" and "01" are two labels: the bytes decide between equal numbers. */
-static int by_number(const void *a, const void *b)
+static const char *cell_of(const pcv_dataset *d, size_t i, int column)
 {
-    long long x = strtoll(*(const char *const *)a, NULL, 10);
-    long long y = strtoll(*(const char *const *)b, NULL, 10);
+    size_t at = d->cell[place(d, i, column)];
 
-    return x < y ? -1 : x > y ? 1 : by_bytes(a, b);
-}
-
-static bool is_integer(const char *s)
-{
-    size_t digits;
-
-    s += *s == '-' || *s == '+';
-    digits = strspn(s, "0123456789");
-    return digits > 0 && digits <= 18 && s[digits] == '\0';
-}
-
-static bool are_integers(const char **label, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!is_integer(label[i]))
-            return false;
-    return true;
-}
-
-/* Sorts, and leaves one of each; returns how many. */
-static size_t sort_labels(const char **label, size_t n,
-                          int (*order)(const void *, const void *))
-{
-    size_t kept = 0;
-
-    qsort(label, n, sizeof *label, order);
-    for (size_t i = 0; i < n; i++)
-        if (i == 0 || strcmp(label[i], label[kept - 1]) != 0)
-            label[kept++] = label[i];
-    return kept;
-}
-
-/* Numbers the labels of the rows. */
-static int number_labels(pcv_dataset *d, const pcv_example *row, bool numeric)
-{
-    const char **label = pcv_alloc(d->count, sizeof *label), **at;
-    int (*order)(const void *, const void *) = by_bytes;
-
-    if (!label)
-        return -1;
-    for (size_t i = 0; i < d->count; i++)
-        label[i] = d->text.data + row[i].label;
-    if (numeric && are_integers(label, d->count))
-        order = by_number;
-    d->labels = sort_labels(label, d->count, order);
-    d->label = pcv_alloc(d->labels, sizeof *d->label);
-    for (size_t k = 0; d->label && k < d->labels; k++)
-        d->label[k] = (size_t)(label[k] - d->text.data);
-    for (size_t i = 0; i < d->count; i++) {
-        const char *key = d->text.data + row[i].label;
-
-        at = bsearch(&key, label, d->labels, sizeof *label, order);
-        d->class[i] = (int)(at - label);
-        d->name[i] = row[i].path;
-    }
-    pcv_free(label);
-    return d->label ? 0 : -1;
+    return at == PCV_NO_CELL ? NULL : d->text.data + at;
 }
 
 /* ---- opening --------------------------------------------------------- */
 
 static int make_tables(pcv_dataset *d, size_t count)
 {
+    size_t cells = count * (size_t)d->columns.columns;
+
     if (count > INT_MAX)
         return pcv_fail(EX_DATAERR, "%zu examples, at most %d can be used",
                         count, INT_MAX);
     d->count = count;
-    d->name = pcv_alloc(count, sizeof *d->name);
-    d->media = pcv_alloc(count, sizeof *d->media);
-    if (!d->class)
-        d->class = pcv_alloc(count, sizeof *d->class);
-    return d->name && d->media && d->class ? 0 : -1;
+    d->cell = pcv_alloc(cells, sizeof *d->cell);
+    d->media = pcv_alloc(cells, sizeof *d->media);
+    return d->cell && d->media ? 0 : -1;
+}
+
+static int make_labels(pcv_dataset *d, int column, bool numeric)
+{
+    const char **cell = pcv_alloc(d->count, sizeof *cell);
+    int kind = d->columns.column[column].kind, status = -1;
+
+    d->class[column] = pcv_alloc(d->count, sizeof *d->class[column]);
+    for (size_t i = 0; cell && i < d->count; i++)
+        cell[i] = cell_of(d, i, column);
+    if (cell && d->class[column])
+        status = pcv_labels_make(&d->labels[column], kind, cell, d->count,
+                                 numeric, d->class[column]);
+    pcv_free(cell);
+    return status;
+}
+
+/* Takes over what was found. */
+static int take_examples(pcv_dataset *d, pcv_examples *e, bool numeric)
+{
+    size_t row = (size_t)d->columns.columns * sizeof(size_t);
+    int status = make_tables(d, e->cells.len / row);
+
+    d->text = e->text;
+    e->text = (pcv_buf){0};
+    if (status == 0 && e->cells.len)
+        memcpy(d->cell, e->cells.data, e->cells.len);
+    for (int c = 0; status == 0 && c < d->columns.columns; c++)
+        if (d->columns.column[c].kind != PCV_COLUMN_MEDIA)
+            status = make_labels(d, c, numeric);
+    return status;
 }
 
 static int open_files(pcv_dataset *d, const char *where, bool directory)
 {
-    pcv_examples e = {0};
-    int status = directory
-                     ? pcv_examples_directory(&e, where)
-                     : pcv_examples_list(&e, where, d->how.max_bytes);
+    pcv_examples e = { .columns = &d->columns };
+    int status;
 
-    d->text = e.text;           /* d owns it from here on */
+    if (directory && (d->columns.named || (d->columns.columns > 1 &&
+        d->columns.column[1].kind != PCV_COLUMN_CLASS)))
+        return pcv_fail(EX_DATAERR, "%s: a directory names one class for each "
+                        "file; for this model want a list", where);
+    status = directory ? pcv_examples_directory(&e, where)
+                       : pcv_examples_list(&e, where, d->how.max_bytes);
     if (status == 0)
-        status = make_tables(d, e.rows.len / sizeof(pcv_example));
-    if (status == 0)
-        status = number_labels(d, (pcv_example *)(void *)e.rows.data,
-                               !directory);
-    pcv_buf_free(&e.rows);
+        status = take_examples(d, &e, !directory);
+    pcv_buf_free(&e.text);
+    pcv_buf_free(&e.cells);
     return status;
 }
 
-static int name_labels(pcv_dataset *d)
+/* Texts lie in the files that d->texts holds. */
+static void view_texts(pcv_dataset *d)
 {
-    for (size_t i = 0; i < d->count; i++)
-        if ((size_t)d->class[i] >= d->labels)
-            d->labels = (size_t)d->class[i] + 1;
-    d->label = pcv_alloc(d->labels, sizeof *d->label);
-    if (!d->label)
-        return -1;
-    for (size_t k = 0; k < d->labels; k++) {
-        d->label[k] = d->text.len;
-        pcv_buf_printf(&d->text, "%zu%c", k, '\0');
+    const pcv_span *span = (const pcv_span *)(void *)d->texts.spans.data;
+
+    for (size_t i = 0; i < d->count; i++) {
+        pcv_media *m = &d->media[place(d, i, 0)];
+
+        m->kind = PCV_MEDIA_BYTES;
+        m->array = (pcv_array){ PCV_U8, 1, { span[i].n },
+                                (void *)(uintptr_t)span[i].data };
     }
-    return d->text.failed ? -1 : 0;
+    d->views = true;
 }
 
-static void cut_example(pcv_dataset *d, size_t i)
+static int open_texts(pcv_dataset *d, const char *where)
 {
-    const pcv_layout *l = &d->pair.layout;
-    pcv_array *a = &d->media[i].array;
+    pcv_examples e = { .columns = &d->columns };
+    size_t limit = d->how.max_bytes;
+    int status = d->columns.form == PCV_EXAMPLES_LINES
+                     ? pcv_texts_lines(&d->texts, &e, where, limit)
+                     : pcv_texts_pieces(&d->texts, &e, where, limit);
 
-    d->media[i].kind = PCV_MEDIA_ARRAY;
-    a->dtype = l->dtype;
-    a->rank = l->rank - 1;
-    memcpy(a->dim, l->dim + 1, (size_t)a->rank * sizeof *a->dim);
-    /* Nobody writes to it: what is handed out is const. */
-    a->data = (void *)(uintptr_t)(d->pair.data + i * d->pair.step);
+    if (status == 0)
+        status = take_examples(d, &e, true);
+    if (status == 0)
+        view_texts(d);
+    pcv_buf_free(&e.text);
+    pcv_buf_free(&e.cells);
+    return status;
 }
 
+/* "0", "1" .. up to the largest. */
+static int name_numbers(pcv_dataset *d, pcv_labels *l)
+{
+    enum { WIDE = 8 };          /* 999999 and NUL */
+    const int *class = d->class[1];
+
+    for (size_t i = 0; i < d->count; i++)
+        if ((size_t)class[i] >= l->labels)
+            l->labels = (size_t)class[i] + 1;
+    l->label = pcv_alloc(l->labels, sizeof *l->label);
+    l->own = pcv_alloc(l->labels, WIDE);
+    for (size_t k = 0; l->label && l->own && k < l->labels; k++) {
+        char *name = l->own + k * WIDE;
+
+        snprintf(name, WIDE, "%u", (unsigned)k % 10000000);
+        l->label[k] = name;
+    }
+    return l->label && l->own ? 0 : -1;
+}
+
+/* The labels are read in either case, and left alone where none is asked
+ * for. */
 static int open_pair(pcv_dataset *d, const char *where)
 {
     int comma = (int)pcv_pair_comma(where);
+    int *class = NULL;
 
-    d->is_pair = true;
-    if (pcv_pair_open(&d->pair, where, &d->how, &d->class) < 0 ||
-        make_tables(d, d->pair.layout.dim[0]) < 0)
+    if (d->columns.named || (d->columns.columns > 1 &&
+        d->columns.column[1].kind != PCV_COLUMN_CLASS))
+        return pcv_fail(EX_DATAERR, "%s: a pair has one class for each "
+                        "example; for this model want a list", where);
+    if (pcv_pair_open(&d->pair, where, &d->how, &class) < 0 ||
+        make_tables(d, d->pair.layout.dim[0]) < 0) {
+        pcv_free(class);
         return -1;
-    for (size_t i = 0; i < d->count; i++) {
-        d->name[i] = d->text.len;
-        pcv_buf_printf(&d->text, "%.*s#%zu%c", comma, where, i, '\0');
-        cut_example(d, i);
     }
-    return d->text.failed ? -1 : name_labels(d);
+    d->views = true;
+    d->class[1] = class;
+    for (size_t i = 0; i < d->count; i++) {
+        d->cell[place(d, i, 0)] = d->text.len;
+        if (d->columns.columns > 1)
+            d->cell[place(d, i, 1)] = 0;
+        pcv_buf_printf(&d->text, "%.*s#%zu%c", comma, where, i, '\0');
+        pcv_pair_cut(&d->pair, i, where, &d->media[place(d, i, 0)]);
+    }
+    if (d->text.failed)
+        return pcv_fail(EX_OSERR, "out of memory");
+    return name_numbers(d, &d->labels[1]);
 }
 
 static int open_any(pcv_dataset *d, const char *where)
@@ -192,6 +218,8 @@ static int open_any(pcv_dataset *d, const char *where)
     struct stat st;
     char *shown;
 
+    if (d->columns.form != PCV_EXAMPLES_FILES)
+        return open_texts(d, where);
     if (pcv_walk_is_directory(where))
         return open_files(d, where, true);
     if (strcmp(where, "-") == 0 || stat(where, &st) == 0)
@@ -206,14 +234,15 @@ static int open_any(pcv_dataset *d, const char *where)
     return -1;
 }
 
-pcv_dataset *pcv_dataset_open(const char *where, const pcv_reading *how,
-                              size_t keep)
+pcv_dataset *pcv_dataset_open(const char *where, const pcv_columns *columns,
+                              const pcv_reading *how, size_t keep)
 {
     pcv_dataset *d = pcv_alloc(1, sizeof *d);
 
     if (!d)
         return NULL;
     d->how = *how;
+    d->columns = *columns;
     d->keep = keep;
     pthread_mutex_init(&d->lock, NULL);
     if (open_any(d, where) == 0)
@@ -222,11 +251,11 @@ pcv_dataset *pcv_dataset_open(const char *where, const pcv_reading *how,
     return NULL;
 }
 
-void pcv_dataset_close(pcv_dataset *d)
+static void close_media(pcv_dataset *d)
 {
-    if (!d)
-        return;
-    for (size_t i = 0; d->media && !d->is_pair && i < d->count; i++)
+    size_t cells = d->count * (size_t)d->columns.columns;
+
+    for (size_t i = 0; d->media && !d->views && i < cells; i++)
         pcv_media_free(&d->media[i]);
     while (d->slots) {
         slot *s = d->slots;
@@ -235,44 +264,147 @@ void pcv_dataset_close(pcv_dataset *d)
         pcv_media_free(&s->media);
         pcv_free(s);
     }
-    pcv_pair_close(&d->pair);
-    pcv_buf_free(&d->text);
-    pcv_free(d->name);
-    pcv_free(d->label);
-    pcv_free(d->class);
+    while (d->sources) {
+        source *s = d->sources;
+
+        d->sources = s->next;
+        pcv_pair_close(&s->array);
+        pcv_free(s->path);
+        pcv_free(s);
+    }
     pcv_free(d->media);
+}
+
+void pcv_dataset_close(pcv_dataset *d)
+{
+    if (!d)
+        return;
+    close_media(d);
+    for (int c = 0; c < PCV_MOST_COLUMNS; c++) {
+        pcv_labels_free(&d->labels[c]);
+        pcv_free(d->class[c]);
+    }
+    pcv_pair_close(&d->pair);
+    pcv_texts_close(&d->texts);
+    pcv_buf_free(&d->text);
+    pcv_free(d->cell);
     pthread_mutex_destroy(&d->lock);
     pcv_free(d);
 }
 
-/* ---- examples -------------------------------------------------------- */
+/* ---- what is wanted -------------------------------------------------- */
 
 size_t pcv_dataset_count(const pcv_dataset *d)
 {
     return d->count;
 }
 
-size_t pcv_dataset_labels(const pcv_dataset *d)
+size_t pcv_dataset_labels(const pcv_dataset *d, int column)
 {
-    return d->labels;
+    return d->labels[column].labels;
 }
 
-const char *pcv_dataset_label(const pcv_dataset *d, size_t k)
+const char *pcv_dataset_label(const pcv_dataset *d, int column, size_t k)
 {
-    assert(k < d->labels);
-    return d->text.data + d->label[k];
+    assert(k < d->labels[column].labels);
+    return d->labels[column].label[k];
 }
 
-int pcv_dataset_class(const pcv_dataset *d, size_t i)
+int pcv_dataset_class(const pcv_dataset *d, size_t i, int column)
 {
     assert(i < d->count);
-    return d->class[i];
+    return d->class[column][i];
 }
 
+/* A name, or its number in decimal. */
+static int meaning(char *const *label, size_t n, const char *name)
+{
+    char *end;
+    unsigned long number;
+
+    for (size_t k = 0; k < n; k++)
+        if (!strcmp(label[k], name))
+            return (int)k;
+    number = strtoul(name, &end, 10);
+    return *name && !*end && number < n ? (int)number : -1;
+}
+
+int pcv_dataset_adopt(pcv_dataset *d, int column, char *const *label, size_t n)
+{
+    pcv_labels *l = &d->labels[column];
+    int *to = pcv_alloc(l->labels + 1, sizeof *to);
+    const char **name = pcv_alloc(n, sizeof *name);
+    int status = to && name ? 0 : -1;
+
+    for (size_t k = 0; status == 0 && k < l->labels; k++) {
+        to[k] = meaning(label, n, l->label[k]);
+        if (to[k] < 0)
+            status = pcv_fail(EX_DATAERR, "the label '%s' is not one of the "
+                              "%zu that are known ('%s', ..)", l->label[k], n,
+                              n ? label[0] : "");
+    }
+    for (size_t i = 0; status == 0 && i < d->count; i++)
+        if (d->class[column][i] >= 0)
+            d->class[column][i] = to[d->class[column][i]];
+    for (size_t k = 0; status == 0 && k < n; k++)
+        name[k] = label[k];
+    pcv_free(to);
+    if (status < 0) {
+        pcv_free(name);
+        return -1;
+    }
+    pcv_free(l->label);
+    l->label = name;            /* names are the caller's, who outlives us */
+    l->labels = n;
+    return 0;
+}
+
+void pcv_dataset_tags(const pcv_dataset *d, size_t i, int column, float *t)
+{
+    const pcv_labels *l = &d->labels[column];
+    const char *s = cell_of(d, i, column);
+
+    memset(t, 0, l->labels * sizeof *t);
+    while (s && *s) {
+        size_t n = strcspn(s, ",");
+        int k = pcv_labels_find(l, s, n);
+
+        if (k >= 0)
+            t[k] = 1;
+        s += n + (s[n] == ',');
+    }
+}
+
+size_t pcv_dataset_width(const pcv_dataset *d, int column)
+{
+    return d->labels[column].width;
+}
+
+void pcv_dataset_numbers(const pcv_dataset *d, size_t i, int column, float *v)
+{
+    const char *s = cell_of(d, i, column);
+    char *end;
+
+    for (size_t k = 0; s && k < d->labels[column].width; k++, s = end + 1)
+        v[k] = (float)strtod(s, &end);
+}
+
+/* ---- media ----------------------------------------------------------- */
+
+bool pcv_dataset_has(const pcv_dataset *d, size_t i, int column)
+{
+    return d->cell[place(d, i, column)] != PCV_NO_CELL;
+}
+
+/* An example without a label column that is not the first is called by its
+ * first medium. */
 const char *pcv_dataset_name(const pcv_dataset *d, size_t i)
 {
-    assert(i < d->count);
-    return d->text.data + d->name[i];
+    for (int c = 0; c < d->columns.columns; c++)
+        if (d->columns.column[c].kind == PCV_COLUMN_MEDIA &&
+            pcv_dataset_has(d, i, c))
+            return cell_of(d, i, c);
+    return "";
 }
 
 static slot *own_slot(pcv_dataset *d)
@@ -318,29 +450,86 @@ static const pcv_media *store(pcv_dataset *d, size_t i, pcv_media *m)
     return &s->media;
 }
 
-static const pcv_media *find(pcv_dataset *d, size_t i)
+static const pcv_media *find(pcv_dataset *d, size_t at)
 {
     const pcv_media *found;
 
-    if (d->is_pair)
-        return &d->media[i];
+    if (d->views)
+        return &d->media[at];
     pthread_mutex_lock(&d->lock);
-    found = d->media[i].kind ? &d->media[i] : NULL;
+    found = d->media[at].kind ? &d->media[at] : NULL;
     pthread_mutex_unlock(&d->lock);
     return found;
 }
 
-const pcv_media *pcv_dataset_get(pcv_dataset *d, size_t i)
+/* The array file of n bytes of path, opened once.  Under the lock. */
+static const pcv_pair *source_of(pcv_dataset *d, const char *path, size_t n)
 {
-    const pcv_media *found;
+    source *s = d->sources;
+
+    while (s && (strlen(s->path) != n || memcmp(s->path, path, n) != 0))
+        s = s->next;
+    if (s)
+        return &s->array;
+    if (!(s = pcv_alloc(1, sizeof *s)))
+        return NULL;
+    s->path = pcv_alloc(n + 1, 1);
+    if (s->path)
+        memcpy(s->path, path, n);
+    if (!s->path || pcv_pair_array(&s->array, s->path, &d->how) < 0) {
+        pcv_free(s->path);
+        pcv_free(s);
+        return NULL;
+    }
+    s->next = d->sources;
+    d->sources = s;
+    return &s->array;
+}
+
+/* FILE#12 where there is no file of that name.  What is handed out is a copy,
+ * as other media are. */
+static int decode_numbered(pcv_dataset *d, const char *path, size_t mark,
+                           pcv_media *m)
+{
+    const pcv_pair *p;
+    size_t bytes;
+    void *copy;
+
+    pthread_mutex_lock(&d->lock);
+    p = source_of(d, path, mark);
+    pthread_mutex_unlock(&d->lock);
+    if (!p || pcv_pair_cut(p, strtoul(path + mark + 1, NULL, 10), path, m) < 0)
+        return -1;
+    bytes = pcv_array_count(&m->array) * pcv_dtype_size(m->array.dtype);
+    if (!(copy = pcv_alloc(bytes, 1)))
+        return -1;
+    m->array.data = memcpy(copy, m->array.data, bytes);
+    return 0;
+}
+
+static int decode(pcv_dataset *d, size_t i, int column, pcv_media *m)
+{
+    const char *path = cell_of(d, i, column);
+    size_t mark = pcv_item_mark(path);
+    pcv_reading how = d->how;
+    struct stat st;
+
+    how.bytes = d->columns.column[column].bytes;
+    if (path[mark] && stat(path, &st) < 0)
+        return decode_numbered(d, path, mark, m);
+    return pcv_decode_file(path, &how, m);
+}
+
+const pcv_media *pcv_dataset_get(pcv_dataset *d, size_t i, int column)
+{
+    size_t at = place(d, i, column);
+    const pcv_media *found = find(d, at);
     pcv_media m;
 
-    assert(i < d->count);
-    found = find(d, i);
-    if (found || pcv_decode_file(pcv_dataset_name(d, i), &d->how, &m) < 0)
+    if (found || decode(d, i, column, &m) < 0)
         return found;
     pthread_mutex_lock(&d->lock);
-    found = store(d, i, &m);
+    found = store(d, at, &m);
     pthread_mutex_unlock(&d->lock);
     return found;
 }

@@ -1,10 +1,12 @@
-/* examples.c - which files there are to learn from, and their labels.
+/* examples.c - which files there are to learn from, and what is wanted of them.
  *
  *     a directory    DIR/label/file, DIR/label/any/depth/file; files beside
- *                    the labels and hidden ones are skipped
- *     a list         path<TAB>label, one a line; relative to the directory
- *                    of the list; empty lines and those with # in front are
- *                    skipped
+ *                    the labels and hidden ones are skipped; without a label
+ *                    column all files at any depth
+ *     a list         path<TAB>label, one a line, relative to the directory of
+ *                    the list; or a first line of column names and then lines
+ *                    of as many cells; empty lines and those with # in front
+ *                    are skipped
  *
  * Every file is looked for at once: what is missing is to be said before the
  * first hour of training, not after it. */
@@ -14,7 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static size_t add_text(pcv_examples *e, const char *s, size_t n)
+size_t pcv_examples_text(pcv_examples *e, const char *s, size_t n)
 {
     size_t at = e->text.len;
 
@@ -23,12 +25,16 @@ static size_t add_text(pcv_examples *e, const char *s, size_t n)
     return at;
 }
 
-static int add_row(pcv_examples *e, size_t path, size_t label)
+int pcv_examples_add(pcv_examples *e, const size_t *cell)
 {
-    pcv_example row = {path, label};
+    pcv_buf_add(&e->cells, cell, (size_t)e->columns->columns * sizeof *cell);
+    return e->text.failed || e->cells.failed
+               ? pcv_fail(EX_OSERR, "out of memory") : 0;
+}
 
-    pcv_buf_add(&e->rows, &row, sizeof row);
-    return e->text.failed || e->rows.failed ? -1 : 0;
+static bool is_labelled(const pcv_examples *e)
+{
+    return e->columns->columns > 1;
 }
 
 /* ---- a directory ----------------------------------------------------- */
@@ -51,23 +57,25 @@ static int check_file(const char *path)
 static int add_file(pcv_examples *e, const char *path, const char *rest)
 {
     const char *slash = strchr(rest, '/');
-    size_t at;
+    size_t cell[PCV_MOST_COLUMNS];
 
-    if (!slash)
+    if (!slash && is_labelled(e))
         return 0;
     if (check_file(path) < 0)
         return -1;
-    at = add_text(e, path, strlen(path));
-    return add_row(e, at, add_text(e, rest, (size_t)(slash - rest)));
+    cell[0] = pcv_examples_text(e, path, strlen(path));
+    if (is_labelled(e))
+        cell[1] = pcv_examples_text(e, rest, (size_t)(slash - rest));
+    return pcv_examples_add(e, cell);
 }
 
-static int no_examples(const char *dir)
+static int no_examples(const pcv_examples *e, const char *dir)
 {
     char *shown = pcv_shown(dir);
 
     if (shown)
-        pcv_fail(EX_DATAERR, "%s: no examples: want DIRECTORY/label/file",
-                 shown);
+        pcv_fail(EX_DATAERR, "%s: no examples: want DIRECTORY/%sfile", shown,
+                 is_labelled(e) ? "label/" : "");
     pcv_free(shown);
     return -1;
 }
@@ -87,7 +95,7 @@ int pcv_examples_directory(pcv_examples *e, const char *dir)
             break;
         }
     pcv_walk_close(w);
-    return status == 0 && e->rows.len == 0 ? no_examples(dir) : status;
+    return status == 0 && e->cells.len == 0 ? no_examples(e, dir) : status;
 }
 
 /* ---- a list ---------------------------------------------------------- */
@@ -97,6 +105,8 @@ typedef struct {
     const char *dir;            /* n bytes, with the slash, or 0 */
     size_t n;
     size_t line;
+    int cells;                  /* of a line, once a header was read */
+    int column[PCV_MOST_COLUMNS];       /* of the columns that cell i is */
 } list_at;
 
 static int bad_line(const list_at *at, const char *why)
@@ -104,13 +114,38 @@ static int bad_line(const list_at *at, const char *why)
     return pcv_fail(EX_DATAERR, "%s:%zu: %s", at->shown, at->line, why);
 }
 
-static int check_listed(const list_at *at, const char *path)
+/* FILE#12 is an item of FILE: where its number begins, or its end. */
+size_t pcv_item_mark(const char *path)
+{
+    const char *mark = strrchr(path, '#');
+    size_t n = strlen(path);
+
+    if (!mark || mark == path || !mark[1] ||
+        mark[1 + strspn(mark + 1, "0123456789")])
+        return n;
+    return (size_t)(mark - path);
+}
+
+static int stat_listed(char *path, struct stat *st)
+{
+    size_t mark = pcv_item_mark(path);
+    int r = stat(path, st);
+
+    if (r < 0 && path[mark]) {
+        path[mark] = '\0';
+        r = stat(path, st);
+        path[mark] = '#';
+    }
+    return r;
+}
+
+static int check_listed(const list_at *at, char *path)
 {
     struct stat st;
     char *shown;
     int why = 0;
 
-    if (stat(path, &st) < 0)
+    if (stat_listed(path, &st) < 0)
         why = errno;
     else if (S_ISDIR(st.st_mode))
         why = EISDIR;
@@ -132,31 +167,146 @@ static bool is_blank_line(const char *s, size_t n)
     return true;
 }
 
-static int add_line(pcv_examples *e, const list_at *at, const char *s,
-                    size_t n)
+/* The cell of a path, which has to be there. */
+static int add_path(pcv_examples *e, const list_at *at, const char *s, size_t n,
+                    size_t *cell)
 {
-    const char *tab;
-    size_t path, label, length;
+    *cell = e->text.len;
+    if (*s != '/')
+        pcv_buf_add(&e->text, at->dir, at->n);
+    pcv_examples_text(e, s, n);
+    return e->text.failed ? pcv_fail(EX_OSERR, "out of memory")
+                          : check_listed(at, e->text.data + *cell);
+}
 
+/* path<TAB>label, or a path alone. */
+static int add_simple(pcv_examples *e, const list_at *at, const char *s,
+                      size_t n)
+{
+    const char *tab = memchr(s, '\t', n);
+    size_t cell[PCV_MOST_COLUMNS], length = tab ? (size_t)(tab - s) : n;
+    bool empty = e->columns->column[1].kind == PCV_COLUMN_TAGS;
+
+    if (tab == s)
+        return bad_line(at, "want path<TAB>label");
+    if (is_labelled(e)) {
+        if (!tab || (tab + 1 == s + n && !empty))
+            return bad_line(at, "want path<TAB>label");
+        if (memchr(tab + 1, '\t', n - length - 1))
+            return bad_line(at, "a second TAB, want path<TAB>label");
+    }
+    if (add_path(e, at, s, length, &cell[0]) < 0)
+        return -1;
+    if (is_labelled(e))
+        cell[1] = pcv_examples_text(e, tab + 1, n - length - 1);
+    return pcv_examples_add(e, cell);
+}
+
+/* ---- lists of several columns ---------------------------------------- */
+
+/* The next cell of a line that ends at `stop`. */
+static size_t cell_length(const char *s, const char *stop)
+{
+    const char *tab = memchr(s, '\t', (size_t)(stop - s));
+
+    return (size_t)((tab ? tab : stop) - s);
+}
+
+static int find_column(const pcv_columns *c, const char *s, size_t n)
+{
+    for (int i = 0; i < c->columns; i++)
+        if (strlen(c->column[i].name) == n && !memcmp(c->column[i].name, s, n))
+            return i;
+    return -1;
+}
+
+static int unknown_column(const pcv_examples *e, const list_at *at,
+                          const char *s, size_t n)
+{
+    pcv_buf b = {0};
+
+    for (int i = 0; i < e->columns->columns; i++)
+        pcv_buf_printf(&b, "%s%s", i ? ", " : "", e->columns->column[i].name);
+    pcv_fail(EX_DATAERR, "%s:%zu: '%.*s' is no part of the model; the first "
+             "line names the columns: %s", at->shown, at->line, (int)n, s,
+             b.data ? b.data : "");
+    pcv_buf_free(&b);
+    return -1;
+}
+
+static int read_header(const pcv_examples *e, list_at *at, const char *s,
+                       size_t n)
+{
+    const char *stop = s + n;
+
+    for (bool more = true; more; s++) {
+        size_t len = cell_length(s, stop);
+        int k = find_column(e->columns, s, len);
+
+        for (int i = 0; k >= 0 && i < at->cells; i++)
+            if (at->column[i] == k)
+                return bad_line(at, "a column twice");
+        if (k < 0 || at->cells == PCV_MOST_COLUMNS)
+            return unknown_column(e, at, s, len);
+        at->column[at->cells++] = k;
+        s += len;
+        more = s < stop;
+    }
+    return 0;
+}
+
+/* "-" or nothing is absent; an example without tags has none. */
+static int add_cell(pcv_examples *e, const list_at *at, int column,
+                    const char *s, size_t n, size_t *cell)
+{
+    int kind = e->columns->column[column].kind;
+
+    *cell = PCV_NO_CELL;
+    if ((n == 0 && kind != PCV_COLUMN_TAGS) || (n == 1 && *s == '-'))
+        return 0;
+    if (kind == PCV_COLUMN_MEDIA)
+        return add_path(e, at, s, n, cell);
+    *cell = pcv_examples_text(e, s, n);
+    return 0;
+}
+
+static int add_named(pcv_examples *e, list_at *at, const char *s, size_t n)
+{
+    const char *stop = s + n;
+    size_t cell[PCV_MOST_COLUMNS], media = 0;
+
+    if (!at->cells)
+        return read_header(e, at, s, n);
+    for (int i = 0; i < PCV_MOST_COLUMNS; i++)
+        cell[i] = PCV_NO_CELL;
+    for (int i = 0; i < at->cells; i++) {
+        size_t len = s > stop ? 0 : cell_length(s, stop);
+        int column = at->column[i];
+
+        if (s > stop)
+            return bad_line(at, "fewer cells than the first line has");
+        if (add_cell(e, at, column, s, len, &cell[column]) < 0)
+            return -1;
+        media += cell[column] != PCV_NO_CELL &&
+                 e->columns->column[column].kind == PCV_COLUMN_MEDIA;
+        s += len + 1;
+    }
+    if (s <= stop)
+        return bad_line(at, "more cells than the first line has");
+    return media ? pcv_examples_add(e, cell)
+                 : bad_line(at, "nothing to look at: all inputs are absent");
+}
+
+/* ---- lines ----------------------------------------------------------- */
+
+static int add_line(pcv_examples *e, list_at *at, const char *s, size_t n)
+{
     n -= n > 0 && s[n - 1] == '\r';
     if (is_blank_line(s, n) || *s == '#')
         return 0;
     if (memchr(s, '\0', n))
-        return bad_line(at, "a NUL byte, want path<TAB>label");
-    tab = memchr(s, '\t', n);
-    if (!tab || tab == s || tab + 1 == s + n)
-        return bad_line(at, "want path<TAB>label");
-    length = (size_t)(tab - s);
-    if (memchr(tab + 1, '\t', n - length - 1))
-        return bad_line(at, "a second TAB, want path<TAB>label");
-    path = e->text.len;
-    if (*s != '/')
-        pcv_buf_add(&e->text, at->dir, at->n);
-    add_text(e, s, length);
-    label = add_text(e, tab + 1, n - length - 1);
-    if (add_row(e, path, label) < 0)
-        return -1;
-    return check_listed(at, e->text.data + path);
+        return bad_line(at, "a NUL byte, want text");
+    return e->columns->named ? add_named(e, at, s, n) : add_simple(e, at, s, n);
 }
 
 static int add_lines(pcv_examples *e, list_at *at, const pcv_file *f)
@@ -173,9 +323,11 @@ static int add_lines(pcv_examples *e, list_at *at, const pcv_file *f)
             return -1;
         p += n + (end != NULL);
     }
-    if (e->rows.len == 0)
-        return pcv_fail(EX_DATAERR, "%s: no examples: want lines of "
-                        "path<TAB>label", at->shown);
+    if (e->cells.len == 0)
+        return pcv_fail(EX_DATAERR, "%s: no examples: want lines of %s",
+                        at->shown, !is_labelled(e) ? "a path each"
+                        : e->columns->named ? "the columns that the first "
+                          "one names" : "path<TAB>label");
     return 0;
 }
 

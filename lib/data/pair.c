@@ -106,6 +106,32 @@ static int open_examples(pcv_pair *p, const char *path, const char *shown,
     return 0;
 }
 
+int pcv_pair_array(pcv_pair *p, const char *path, const pcv_reading *how)
+{
+    char *shown = pcv_shown(path);
+    int status = shown ? open_examples(p, path, shown, how) : -1;
+
+    pcv_free(shown);
+    return status;
+}
+
+int pcv_pair_cut(const pcv_pair *p, size_t i, const char *name, pcv_media *out)
+{
+    const pcv_layout *l = &p->layout;
+
+    if (i >= l->dim[0])
+        return pcv_fail(EX_DATAERR, "%s: the file has %zu items", name,
+                        l->dim[0]);
+    *out = (pcv_media){ .kind = PCV_MEDIA_ARRAY };
+    out->array.dtype = l->dtype;
+    out->array.rank = l->rank - 1;
+    memcpy(out->array.dim, l->dim + 1,
+           (size_t)out->array.rank * sizeof *out->array.dim);
+    /* Nobody writes to it: what is handed out is const. */
+    out->array.data = (void *)(uintptr_t)(p->data + i * p->step);
+    return 0;
+}
+
 /* ---- labels ---------------------------------------------------------- */
 
 static int check_labels(const pcv_layout *l, size_t examples,

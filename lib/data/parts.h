@@ -69,22 +69,58 @@ void pcv_item_failed(pcv_item *item);
 /* items.c: a name as messages show it; "-" is standard input.  pcv_free. */
 char *pcv_shown(const char *path);
 
-/* ---- examples.c, pair.c: where labelled examples are ----------------- */
+/* ---- examples.c, lines.c, pair.c: where examples are ----------------- */
 
-/* text holds paths and labels, each ended by NUL; the rows say where. */
+/* text holds paths and labels, each ended by NUL; a cell for each column of an
+ * example says where. */
+#define PCV_NO_CELL SIZE_MAX
 typedef struct {
-    size_t path, label;         /* offsets into text */
-} pcv_example;
-
-typedef struct {
+    const pcv_columns *columns;
     pcv_buf text;
-    pcv_buf rows;               /* of pcv_example */
+    pcv_buf cells;              /* of size_t */
 } pcv_examples;
 
-/* DIR/label/file, and a list of path<TAB>label.  Every file is there when
- * they return 0; else -1.  Both are freed as two buffers. */
+/* DIR/label/file, and lists.  Every file is there when they return 0; else -1.
+ * Both are freed as two buffers. */
 int pcv_examples_directory(pcv_examples *e, const char *dir);
 int pcv_examples_list(pcv_examples *e, const char *list, size_t limit);
+/* Adds an example; copies s.  -1: out of memory. */
+int pcv_examples_add(pcv_examples *e, const size_t *cell);
+size_t pcv_examples_text(pcv_examples *e, const char *s, size_t n);
+/* FILE#12, item 12 of an idx or .npy file: where the # stands; else the end. */
+size_t pcv_item_mark(const char *path);
+
+/* Lines of one file, or pieces of one or more (a directory): texts where they
+ * lie in the mapped files. */
+typedef struct {
+    const uint8_t *data;
+    size_t n;
+} pcv_span;
+typedef struct {
+    pcv_buf files;              /* of pcv_file */
+    pcv_buf spans;              /* of pcv_span, one an example */
+} pcv_texts;
+int pcv_texts_lines(pcv_texts *t, pcv_examples *e, const char *path,
+                    size_t limit);
+int pcv_texts_pieces(pcv_texts *t, pcv_examples *e, const char *where,
+                     size_t limit);
+void pcv_texts_close(pcv_texts *t);
+
+/* ---- labels.c: what the cells of a label column mean ----------------- */
+
+typedef struct {
+    const char **label;         /* owned; the names are borrowed */
+    size_t labels;
+    size_t width;               /* numbers */
+    char *own;                  /* names that were made here */
+} pcv_labels;
+
+/* From n cells (NULL: absent).  class (n, CLASS only) is set. */
+int pcv_labels_make(pcv_labels *l, int kind, const char *const *cell, size_t n,
+                    bool numeric, int *class);
+void pcv_labels_free(pcv_labels *l);
+/* The label that s[0..n) is, or -1. */
+int pcv_labels_find(const pcv_labels *l, const char *s, size_t n);
 
 /* Examples in one file, idx or .npy, and their labels in another. */
 typedef struct {
@@ -101,6 +137,11 @@ size_t pcv_pair_comma(const char *where);
 /* *class becomes the labels, one for each example; pcv_free.  0 or -1. */
 int pcv_pair_open(pcv_pair *p, const char *where, const pcv_reading *how,
                   int **class);
+/* The examples of one file alone. */
+int pcv_pair_array(pcv_pair *p, const char *path, const pcv_reading *how);
+/* Example i where it lies.  -1: there are not as many. */
+int pcv_pair_cut(const pcv_pair *p, size_t i, const char *name,
+                 pcv_media *out);
 void pcv_pair_close(pcv_pair *p);
 
 #endif

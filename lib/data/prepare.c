@@ -510,11 +510,37 @@ static int prepare_rows(job *j)
     return copy_floats(j, 2, a->dim);
 }
 
+/* The mean of each coordinate becomes 0 and the largest of all 1 (Perceiver,
+ * section 4.3); further columns are left alone. */
+static void to_cube(pcv_array *a)
+{
+    enum { AXES = 3 };
+    size_t n = a->dim[0], c = a->dim[1];
+    double mean[AXES] = {0}, most = 0;
+    float *v = a->data;
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < AXES && k < c; k++)
+            mean[k] += (double)v[i * c + k] / (double)n;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < AXES && k < c; k++) {
+            double x = (double)v[i * c + k] - mean[k];
+
+            most = fabs(x) > most ? fabs(x) : most;
+            v[i * c + k] = (float)x;
+        }
+    for (size_t i = 0; most > 0 && i < n; i++)
+        for (size_t k = 0; k < AXES && k < c; k++)
+            v[i * c + k] = (float)((double)v[i * c + k] / most);
+}
+
 static int prepare_points(job *j)
 {
-    if (!is_float(j->view.dtype))
-        return wrong_shape(j, "floats");
-    return prepare_rows(j);
+    int result = prepare_rows(j);
+
+    if (result == 0 && j->prep->cube)
+        to_cube(j->out);
+    return result;
 }
 
 /* ---- the table ------------------------------------------------------- */

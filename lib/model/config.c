@@ -97,6 +97,11 @@ static int parse_field(pcv_spec *s, const pcv_row *r, const pcv_json *v,
 
         if (!text || pcv_spec_set(s, r->field.name, our_word(text)) < 0)
             return bad_key(name, r, v);
+    } else if (r->type == PCV_ROW_TEXT) {
+        const char *text = pcv_json_string(v);
+
+        if (!text || pcv_spec_set(s, r->field.name, text) < 0)
+            return bad_key(name, r, v);
     } else if (r->type == PCV_ROW_BOOL) {
         if (pcv_json_kind(v) != PCV_JBOOL)
             return bad_key(name, r, v);
@@ -148,15 +153,20 @@ done:
     return r;
 }
 
+static bool has_labels(const pcv_spec *s)
+{
+    return (s->task == PCV_CLASSIFY || s->task == PCV_TAGS) && s->outputs > 0;
+}
+
 int pcv_spec_parse_labels(pcv_spec *s, const pcv_json *top, const char *name)
 {
     const pcv_json *map = pcv_json_get(top, "id2label");
     bool have = pcv_json_kind(map) != PCV_JNULL;
 
-    for (int i = 0; have && i < pcv_spec_answers(s); i++) {
+    for (int i = 0; have && i < pcv_spec_count(s); i++) {
         pcv_spec *p = s->parts ? &s->part[i] : s;
 
-        if (p->task == PCV_CLASSIFY && parse_labels(p, map, name) < 0)
+        if (has_labels(p) && !p->label && parse_labels(p, map, name) < 0)
             return -1;
     }
     return 0;
@@ -187,18 +197,26 @@ static int parse_object(pcv_spec *s, const pcv_json *v, bool all,
         if (f && parse_field(s, r, f, name) < 0)
             return -1;
     }
-    if (s->outputs < 1 && s->prep.modality != PCV_PARTS)
+    if (s->outputs < 1 && !all && s->prep.modality != PCV_PARTS)
         return pcv_fail(EX_DATAERR, "%s: \"outputs\" is missing", name);
     return 0;
 }
 
-/* "parts": {NAME: {..}, ..} */
+/* "parts": {NAME: {..}, ..}; labels stand in a part where several have some. */
+static int parse_part(pcv_spec *p, const pcv_json *v, const char *name)
+{
+    if (!p || parse_object(p, v, true, name) < 0)
+        return -1;
+    return pcv_json_kind(pcv_json_get(v, "id2label")) == PCV_JNULL ? 0
+           : parse_labels(p, pcv_json_get(v, "id2label"), name);
+}
+
 static int parse_parts(pcv_spec *s, const pcv_json *parts, const char *name)
 {
     for (size_t i = 0; i < pcv_json_count(parts); i++) {
         pcv_spec *p = pcv_spec_add_part(s, pcv_json_key(parts, i));
 
-        if (!p || parse_object(p, pcv_json_value(parts, i), true, name) < 0)
+        if (parse_part(p, pcv_json_value(parts, i), name) < 0)
             return -1;
     }
     return 0;
@@ -250,6 +268,8 @@ static void write_field(const pcv_spec *s, const pcv_row *r, pcv_buf *b)
         b->failed = true;
     else if (r->type == PCV_ROW_WORD)
         write_string(b, is_top(r) ? their_word(value.data) : value.data);
+    else if (r->type == PCV_ROW_TEXT)
+        write_string(b, value.data);
     else if (r->type == PCV_ROW_BOOL)
         pcv_buf_puts(b, value.data[0] == 'y' ? "true" : "false");
     else if (pcv_row_numbers(r) > 1)
@@ -271,20 +291,25 @@ static bool stands_before(const pcv_buf *name, int i)
     return false;
 }
 
-static void write_names(const pcv_buf *name, int n, pcv_buf *b)
+static void write_by_number(const pcv_buf *name, int n, pcv_buf *b)
 {
     pcv_buf_puts(b, "  \"id2label\": {");
     for (int i = 0; i < n; i++)
         pcv_buf_printf(b, "%s\n    \"%d\": %s", i ? "," : "", i,
                        name[i].data);
-    pcv_buf_puts(b, "\n  },\n  \"label2id\": {");
+    pcv_buf_puts(b, "\n  }");
+}
+
+static void write_by_name(const pcv_buf *name, int n, pcv_buf *b)
+{
+    pcv_buf_puts(b, ",\n  \"label2id\": {");
     for (int i = 0; i < n; i++)
         if (!stands_before(name, i))
             pcv_buf_printf(b, "%s\n    %s: %d", i ? "," : "", name[i].data, i);
     pcv_buf_puts(b, "\n  },\n");
 }
 
-static void write_labels(const pcv_spec *s, pcv_buf *b)
+static void write_labels(const pcv_spec *s, bool top, pcv_buf *b)
 {
     pcv_buf *name = pcv_alloc((size_t)s->outputs, sizeof *name);
     bool failed = !name;
@@ -293,13 +318,25 @@ static void write_labels(const pcv_spec *s, pcv_buf *b)
         write_string(&name[i], s->label[i]);
         failed = name[i].failed;
     }
-    if (failed)
-        b->failed = true;
-    else
-        write_names(name, s->outputs, b);
+    b->failed = b->failed || failed;
+    if (!failed)
+        write_by_number(name, s->outputs, b);
+    if (!failed && top)
+        write_by_name(name, s->outputs, b);
     for (int i = 0; name && i < s->outputs; i++)
         pcv_buf_free(&name[i]);
     pcv_free(name);
+}
+
+/* The labels stand at the top, where Hugging Face has them, unless there are
+ * several sets. */
+static bool labels_on_top(const pcv_spec *s)
+{
+    int sets = 0;
+
+    for (int i = 0; i < pcv_spec_count(s); i++)
+        sets += pcv_spec_part(s, i)->label != NULL;
+    return sets == 1;
 }
 
 static bool is_default(const pcv_spec *s, const pcv_row *r)
@@ -311,7 +348,7 @@ static bool is_default(const pcv_spec *s, const pcv_row *r)
 }
 
 /* The fields of a part that differ from the defaults. */
-static void write_part(const pcv_spec *s, pcv_buf *b)
+static void write_part(const pcv_spec *s, bool labels, pcv_buf *b)
 {
     const pcv_row *r;
     bool first = true;
@@ -322,6 +359,10 @@ static void write_part(const pcv_spec *s, pcv_buf *b)
             write_field(s, r, b);
             first = false;
         }
+    if (labels && s->label) {
+        pcv_buf_puts(b, first ? "\n" : ",\n");
+        write_labels(s, false, b);
+    }
 }
 
 static void write_parts(const pcv_spec *s, pcv_buf *b)
@@ -330,17 +371,17 @@ static void write_parts(const pcv_spec *s, pcv_buf *b)
         pcv_buf_puts(b, i ? ",\n      " : ",\n    \"parts\": {\n      ");
         write_string(b, s->part_name[i]);
         pcv_buf_puts(b, ": {");
-        write_part(&s->part[i], b);
+        write_part(&s->part[i], !labels_on_top(s), b);
         pcv_buf_puts(b, "\n      }");
     }
     if (s->parts)
         pcv_buf_puts(b, "\n    }");
 }
 
-/* What only checkpoints have is written only where it matters. */
+/* What few models have is written only where it matters. */
 static bool is_written(const pcv_spec *s, const pcv_row *r)
 {
-    return !(r->flags & PCV_ROW_GIVEN) || !is_default(s, r);
+    return !(r->flags & (PCV_ROW_GIVEN | PCV_ROW_RARE)) || !is_default(s, r);
 }
 
 static void write_top(const pcv_spec *s, pcv_buf *b)
@@ -352,9 +393,9 @@ static void write_top(const pcv_spec *s, pcv_buf *b)
             write_field(s, r, b);
             pcv_buf_puts(b, ",\n");
         }
-    for (int i = 0; i < pcv_spec_answers(s); i++)
+    for (int i = 0; labels_on_top(s) && i < pcv_spec_count(s); i++)
         if (pcv_spec_part(s, i)->label)
-            write_labels(pcv_spec_part(s, i), b);
+            write_labels(pcv_spec_part(s, i), true, b);
 }
 
 void pcv_spec_write(const pcv_spec *s, pcv_buf *b)

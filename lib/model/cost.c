@@ -89,7 +89,7 @@ static void decoder_part(const pcv_session *s, int which, pcv_cost *c)
     bool asks = pcv_session_asks_grid(s, which, &grid);
     pcv_cost_part *p = part(c, "decoder", asks ? "grid" : "kept");
 
-    if (n->answers > 1)
+    if (n->shared.w)
         snprintf(p->name, sizeof p->name, "decoder %s",
                  n->spec.part_name[which]);
     p->plain = heads + keys + pcv_block_cost(b, a->n) +
@@ -122,7 +122,7 @@ static double input_bytes(const pcv_net *n, const pcv_array *const *x)
 {
     double bytes = 0;
 
-    for (int i = 0; i < pcv_spec_answers(&n->spec); i++)
+    for (int i = 0; i < pcv_spec_count(&n->spec); i++)
         bytes += x[i] ? (double)pcv_array_count(x[i]) *
                             (double)pcv_dtype_size(x[i]->dtype) : 0;
     return bytes;

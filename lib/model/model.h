@@ -22,7 +22,9 @@ enum pcv_row_type { PCV_ROW_INT, PCV_ROW_BOOL, PCV_ROW_REAL, PCV_ROW_RES,
                     PCV_ROW_STATS, PCV_ROW_WORD, PCV_ROW_TEXT };
 enum {
     PCV_ROW_TOP = 1,            /* config.json: a key of Hugging Face's */
-    PCV_ROW_GIVEN = 2           /* comes with a checkpoint: no option */
+    PCV_ROW_GIVEN = 2,          /* comes with a checkpoint: no option */
+    PCV_ROW_RARE = 4            /* of few models: config.json has it where it
+                                   is not the default */
 };
 enum { PCV_TEXT_SIZE = 1024 };  /* of a text row's char array */
 
@@ -59,11 +61,12 @@ int pcv_row_number(void *s, const pcv_row *r, int k, double v); /* 0 or -1 */
 /* ---- spec.c: what a model is; our config.json ------------------------ */
 
 enum pcv_task {
-    PCV_CLASSIFY,               /* a class */
-    PCV_RECONSTRUCT,            /* the input again */
+    PCV_CLASSIFY,               /* one of some classes */
+    PCV_TAGS,                   /* any of some labels */
+    PCV_VALUES,                 /* numbers for every query */
     PCV_FILL,                   /* a byte for every place of a text */
-    PCV_MOTION,                 /* how every pixel moves: pixels / 20 */
-    PCV_VALUES                  /* numbers for every query */
+    PCV_RECONSTRUCT,            /* the input again */
+    PCV_MOTION                  /* how every pixel moves: pixels / 20 */
 };
 enum pcv_decoder {
     PCV_DECODE_QUERY,           /* learned queries */
@@ -127,6 +130,9 @@ struct pcv_spec {
     int names;                  /* enum pcv_names */
     const char *origin;         /* the published class, or NULL: ours */
     double divide;              /* outputs are divided by it */
+    char nested[PCV_TEXT_SIZE]; /* counts of latents it is trained for beside
+                                   all of them: "8,16,32" */
+    double weight;              /* parts: of this answer's loss */
     int padding, query_padding; /* parts: least padding of rows, of queries */
     int shared;                 /* parts: width before the part's own head */
     int masked;                 /* a part that the model does not look at */
@@ -155,9 +161,14 @@ int pcv_spec_set_labels(pcv_spec *s, const char *const *label, int n);
 /* A new part with every field at its default, NULL when out of memory.  Parts
  * are added in the order of their names. */
 pcv_spec *pcv_spec_add_part(pcv_spec *s, const char *name);
-/* What answers with part i: the part, or s itself where there are none. */
+/* Part i of pcv_spec_count, or s itself where there are none. */
 const pcv_spec *pcv_spec_part(const pcv_spec *s, int i);
-int pcv_spec_answers(const pcv_spec *s);    /* parts, at least 1 */
+int pcv_spec_count(const pcv_spec *s);
+/* What is asked: the parts that have outputs, in their order; s itself, called
+ * "output", where there are none. */
+int pcv_spec_answers(const pcv_spec *s);
+const pcv_spec *pcv_spec_answer(const pcv_spec *s, int which);
+const char *pcv_spec_answer_name(const pcv_spec *s, int which);
 /* From and to the text of config.json; name is for messages. */
 int pcv_spec_parse(pcv_spec *s, const char *text, size_t n, const char *name);
 void pcv_spec_write(const pcv_spec *s, pcv_buf *b);
@@ -290,6 +301,7 @@ typedef struct {
     size_t most;                /* bytes of activations at most; 0: any */
     int form;                   /* enum pcv_form */
     int asked;                  /* queries per item and decode, at most */
+    int n;                      /* latents in use: the first n of the model's */
 
     pcv_batch batch;
     int items, elements;        /* planned for, .. */
@@ -302,9 +314,11 @@ typedef struct {
     pcv_block_record *record;   /* uses (one, unless all are kept) */
     pcv_folds folds;            /* of the first use, where they are kept */
     real *dx, *dx_next;         /* B*N x D */
-    const int *index;           /* queries of the last decode; NULL: 0.. */
+    const int *index;           /* queries of the last decode, B x n; NULL:
+                                   0.. of each */
+    int which;                  /* the answer it asked for */
     real *ask, *answer, *dask;  /* B*asked x E */
-    real *shared;               /* parts: B*asked x their common width */
+    real *shared, *dshared;     /* parts: B*asked x their common width */
     real *pooled;               /* mean: B x D */
     bool prepared;              /* keys and values of the latents are there */
     pcv_ask_fold *fold;         /* answers x B: folded latents, .. */
@@ -318,6 +332,9 @@ typedef struct {
 void pcv_session_open(pcv_session *s, const pcv_net *net, bool train,
                       int asked);
 void pcv_session_close(pcv_session *s);
+/* Passes from the next bind on use the first n latents alone, which a model
+ * has to be trained for (Matryoshka queries, arXiv 2405.19315). */
+void pcv_session_latents(pcv_session *s, int n);
 /* Inputs of the next pass: one array of each item, or one of each of its parts.
  * They stay the caller's and must stay there until the next bind or the last
  * encode, decode or backward (pcv_batch_bind).  0 or -1. */
@@ -329,15 +346,18 @@ const real *pcv_session_cross(pcv_session *s, const pcv_pass *pass);
 /* Latents made elsewhere in place of encode's (items must be bound or
  * pcv_session_plan called). */
 int pcv_session_plan(pcv_session *s, int items, const real *latents);
-/* Outputs of queries index[0..n) (NULL: the first n) of answer `which`, of
- * every item: B*n x its outputs, borrowed.  A mean decoder takes n = 1. */
+/* Outputs of n queries, index[0..n) of each item (B x n; NULL: the first n), of
+ * answer `which`: B*n x its outputs, borrowed.  A mean decoder takes n = 1. */
 const real *pcv_session_decode(pcv_session *s, const pcv_pass *pass, int which,
                                const int *index, int n);
 /* Do the queries of an answer stand on a grid, and is it cheaper to read the
  * latents as such (nn/grid_ask.c)?  Then that grid. */
 bool pcv_session_asks_grid(const pcv_session *s, int which, pcv_segment *grid);
-/* From s->dout (set by the caller after decode) to all gradients. */
-void pcv_session_backward(pcv_session *s, const pcv_pass *pass, int n);
+/* Backward of a pass: start; after each decode, from s->dout (set by the
+ * caller) to the gradients of the decoder; then those of the encoder. */
+void pcv_session_backward_start(pcv_session *s);
+void pcv_session_backward_answer(pcv_session *s, const pcv_pass *pass, int n);
+void pcv_session_backward_encode(pcv_session *s, const pcv_pass *pass);
 
 /* ---- cost.c ---------------------------------------------------------- */
 

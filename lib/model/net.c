@@ -307,14 +307,15 @@ static void path_of(char out[PATH], const pcv_spec *s, int part,
                     const char *whole, const char *prefix, const char *tail)
 {
     if (s->parts)
-        snprintf(out, PATH, "%s.%s.%s", prefix, s->part_name[part], tail);
+        snprintf(out, PATH, "%s.%s.%s", prefix,
+                 pcv_spec_answer_name(s, part), tail);
     else
         snprintf(out, PATH, "%s.%s", decoder_path(s), whole);
 }
 
 static int make_queries(pcv_net *n, int i)
 {
-    const pcv_spec *s = pcv_spec_part(&n->spec, i);
+    const pcv_spec *s = pcv_spec_answer(&n->spec, i);
     pcv_reply *a = &n->answer[i];
     char path[PATH];
     pcv_queries_spec q;
@@ -375,7 +376,8 @@ static void join_answers(pcv_net *n, int e)
 
     for (int i = 0; i < n->answers; i++)
         n->answer[i].pad = pcv_param_add(
-            &n->params, "perceiver.decoder.padding", s->part_name[i], 1,
+            &n->params, "perceiver.decoder.padding",
+            pcv_spec_answer_name(s, i), 1,
             (size_t)(e - n->answer[i].queries.e), 0, (real)0.02, true);
     pcv_linear_init(&n->shared, &n->params,
                     "perceiver.decoder.decoder.final_layer", e, s->shared,
@@ -390,8 +392,8 @@ static int make_decoder(pcv_net *n)
 
     n->answers = pcv_spec_answers(s);
     for (int i = 0; i < n->answers; i++) {
-        n->answer[i].outputs = pcv_spec_part(s, i)->outputs;
-        n->answer[i].divide = (real)pcv_spec_part(s, i)->divide;
+        n->answer[i].outputs = pcv_spec_answer(s, i)->outputs;
+        n->answer[i].divide = (real)pcv_spec_answer(s, i)->divide;
     }
     if (s->decoder == PCV_DECODE_MEAN) {
         mean_decoder(n);

@@ -15,7 +15,7 @@ static size_t latent_size(const pcv_session *s)
 {
     const pcv_spec *p = &s->net->spec;
 
-    return (size_t)s->items * (size_t)p->latents * (size_t)p->d;
+    return (size_t)s->items * (size_t)s->n * (size_t)p->d;
 }
 
 static bool keeps(const pcv_session *s, int use)
@@ -44,7 +44,7 @@ bool pcv_session_asks_grid(const pcv_session *s, int which, pcv_segment *grid)
         grid->k_n = b->d - a->queries.e;
         grid->k = a->pad->w;
     }
-    return pcv_ask_serves(b, grid, s->net->spec.latents);
+    return pcv_ask_serves(b, grid, s->n);
 }
 
 /* At inference the latents are asked many times, chunk by chunk: their keys
@@ -77,6 +77,7 @@ void pcv_session_open(pcv_session *s, const pcv_net *net, bool train,
     s->net = net;
     s->train = train;
     s->asked = asked;
+    s->n = net->spec.latents;
 }
 
 static void drop_memory(pcv_session *s)
@@ -92,6 +93,13 @@ static void drop_memory(pcv_session *s)
     s->items = s->elements = 0;
 }
 
+void pcv_session_latents(pcv_session *s, int n)
+{
+    if (n != s->n)
+        drop_memory(s);
+    s->n = n;
+}
+
 void pcv_session_close(pcv_session *s)
 {
     drop_memory(s);
@@ -105,7 +113,7 @@ static int form_of(const pcv_session *s)
     const pcv_block *b = s->net->use[0].block;
     pcv_reader r = { &b->norm_kv, &b->key, &b->value, b->heads };
 
-    return pcv_read_form(&r, &s->batch.tokens, s->net->spec.latents, s->form);
+    return pcv_read_form(&r, &s->batch.tokens, s->n, s->form);
 }
 
 static real *take(pcv_arena *a, size_t n)
@@ -126,7 +134,7 @@ static bool keep_folds(pcv_session *s, pcv_arena *a)
     const pcv_block *b = s->net->use[0].block;
     pcv_reader r = { &b->norm_kv, &b->key, &b->value, b->heads };
 
-    return pcv_folds_layout(&r, &s->batch.tokens, s->net->spec.latents, a,
+    return pcv_folds_layout(&r, &s->batch.tokens, s->n, a,
                             &s->folds);
 }
 
@@ -153,7 +161,7 @@ static void encoder_layout(pcv_session *s, pcv_arena *a)
         const pcv_use *u = &n->use[i];
 
         a->used = start;
-        pcv_block_layout(u->block, tokens_of(s, u), s->items, n->spec.latents,
+        pcv_block_layout(u->block, tokens_of(s, u), s->items, s->n,
                          form_for(s, u), a, &rec);
         rec.read.folds = i == 0 && folds ? &s->folds : NULL;
         s->record[i] = rec;
@@ -172,7 +180,7 @@ static void fold_layout(pcv_session *s, pcv_arena *a)
     for (int k = 0; k < s->net->answers; k++) {
         a->used = start;
         for (int i = 0; pcv_session_asks_grid(s, k, &grid) && i < s->items; i++)
-            pcv_ask_layout(&s->net->decoder, &grid, s->net->spec.latents, a,
+            pcv_ask_layout(&s->net->decoder, &grid, s->n, a,
                            &s->fold[k * s->items + i]);
         most = a->used > most ? a->used : most;
     }
@@ -195,8 +203,10 @@ static void decoder_layout(pcv_session *s, pcv_arena *a)
         pcv_block_layout(&n->decoder, &s->latents.tokens, s->items, asked,
                          decoder_form(s), a, &s->decoded);
     fold_layout(s, a);
-    if (n->answers > 1)
+    if (n->shared.w)
         s->shared = take(a, rows * (size_t)n->shared.out);
+    if (n->shared.w && s->train)
+        s->dshared = take(a, rows * (size_t)n->shared.out);
     s->out = take(a, rows * (size_t)pcv_net_outputs(n));
     s->dout = s->train ? take(a, rows * (size_t)pcv_net_outputs(n)) : NULL;
 }
@@ -210,7 +220,7 @@ static size_t decoder_scratch(const pcv_session *s)
 
     for (int k = 0; k < n->answers; k++)
         if (pcv_session_asks_grid(s, k, &grid)) {
-            size_t b = pcv_ask_scratch(&n->decoder, &grid, n->spec.latents);
+            size_t b = pcv_ask_scratch(&n->decoder, &grid, s->n);
             size_t back = s->train ? pcv_block_ask_scratch(
                                          &n->decoder, &s->latents.tokens, &grid,
                                          s->items, s->asked) : 0;
@@ -229,7 +239,7 @@ static size_t scratch_need(const pcv_session *s)
     for (int i = 0; i < n->uses; i++) {
         size_t b = pcv_block_scratch(n->use[i].block,
                                      tokens_of(s, &n->use[i]), s->items,
-                                     n->spec.latents,
+                                     s->n,
                                      form_for(s, &n->use[i]), s->train);
 
         most = b > most ? b : most;
@@ -294,8 +304,8 @@ static int plan(pcv_session *s, int items)
     if (!s->x || !s->record || !s->fold)
         goto fail;
     s->uses_form = form_of(s);
-    pcv_rows_bind(&s->latents, NULL, NULL, items, n->spec.latents, n->spec.d);
-    pcv_rows_bind(&s->own, NULL, NULL, items, n->spec.latents, n->spec.d);
+    pcv_rows_bind(&s->latents, NULL, NULL, items, s->n, n->spec.d);
+    pcv_rows_bind(&s->own, NULL, NULL, items, s->n, n->spec.d);
     if (choose_kept(s) < 0 || pcv_arena_open(&s->arena, s->bytes) < 0 ||
         pcv_arena_open(&s->scratch, scratch_need(s)) < 0)
         goto fail;
@@ -341,7 +351,7 @@ int pcv_session_plan(pcv_session *s, int items, const real *latents)
 
 static void start_latents(pcv_session *s)
 {
-    size_t one = s->net->latents->count;
+    size_t one = (size_t)s->n * (size_t)s->net->spec.d;
 
     for (int b = 0; b < s->items; b++)
         memcpy(s->x[0] + (size_t)b * one, s->net->latents->w,
@@ -354,7 +364,7 @@ static void use_forward(pcv_session *s, const pcv_pass *pass, int i, real *y)
 
     s->own.rows = s->x[i];
     pcv_block_forward(u->block, tokens_of(s, u), s->items,
-                      s->net->spec.latents, form_for(s, u), pass, i, s->x[i],
+                      s->n, form_for(s, u), pass, i, s->x[i],
                       y, &s->record[i], &s->scratch);
 }
 
@@ -380,7 +390,7 @@ const real *pcv_session_cross(pcv_session *s, const pcv_pass *pass)
 /* Mean over latents (Perceiver, appendix C). */
 static void pool(const pcv_session *s, const real *x)
 {
-    int n = s->net->spec.latents, d = s->net->spec.d;
+    int n = s->n, d = s->net->spec.d;
     const pcv_rows *k = pcv_rows_get();
 
     memset(s->pooled, 0, (size_t)s->items * (size_t)d * sizeof(real));
@@ -396,7 +406,7 @@ static void ask_grid(pcv_session *s, const pcv_pass *pass, int which,
                      const pcv_segment *grid, const int *index, int n)
 {
     const pcv_block *b = &s->net->decoder;
-    size_t latents = (size_t)s->net->spec.latents;
+    size_t latents = (size_t)s->n;
     pcv_ask_fold *fold = &s->fold[which * s->items];
     const real *k = s->decoded.read.k, *v = s->decoded.read.v;
 
@@ -404,8 +414,13 @@ static void ask_grid(pcv_session *s, const pcv_pass *pass, int which,
         pcv_ask_prepare(b, grid, k + i * latents * (size_t)b->qk,
                         v + i * latents * (size_t)b->v, &fold[i], &s->scratch);
     s->folded = which;
-    pcv_block_ask(b, grid, fold, s->items, index, n, pass, s->net->uses, s->ask,
-                  s->answer, &s->decoded, &s->scratch);
+    pcv_block_ask(b, grid, fold, s->items, index, n, pass, s->net->uses + which,
+                  s->ask, s->answer, &s->decoded, &s->scratch);
+}
+
+static const int *of_item(const int *index, int item, int n)
+{
+    return index ? index + (size_t)item * (size_t)n : NULL;
 }
 
 /* Queries of all items, padded to the common width, and the block's answer. */
@@ -419,12 +434,12 @@ static void ask(pcv_session *s, const pcv_pass *pass, int which,
     pcv_segment grid;
 
     for (int b = 0; b < s->items; b++)
-        pcv_queries_rows(&a->queries, &s->batch.tokens, b, index, n,
-                         s->ask + (size_t)b * (size_t)n * e, (int)e);
+        pcv_queries_rows(&a->queries, &s->batch.tokens, b, of_item(index, b, n),
+                         n, s->ask + (size_t)b * (size_t)n * e, (int)e);
     for (int i = 0; a->pad && i < s->items * n; i++, row += e)
         memcpy(row + own, a->pad->w, (e - own) * sizeof *row);
     pcv_rows_bind(&s->latents, s->x[net->uses], s->train ? s->dx : NULL,
-                  s->items, net->spec.latents, net->spec.d);
+                  s->items, s->n, net->spec.d);
     if (decoder_form(s) == PCV_FORM_KEPT && !s->prepared) {
         pcv_block_prepare(&net->decoder, &s->latents.tokens, &s->decoded,
                           &s->scratch);
@@ -435,7 +450,8 @@ static void ask(pcv_session *s, const pcv_pass *pass, int which,
         ask_grid(s, pass, which, &grid, index, n);
     else
         pcv_block_forward(&net->decoder, &s->latents.tokens, s->items, n,
-                          decoder_form(s), pass, net->uses, s->ask, s->answer,
+                          decoder_form(s), pass, net->uses + which, s->ask,
+                          s->answer,
                           &s->decoded, &s->scratch);
 }
 
@@ -484,11 +500,12 @@ const real *pcv_session_decode(pcv_session *s, const pcv_pass *pass, int which,
     const real *y = s->answer;
 
     s->index = index;
+    s->which = which;
     if (has_mean(s))
         mean_answer(s);
     else
         ask(s, pass, which, index, n);
-    if (net->answers > 1) {
+    if (net->shared.w) {
         pcv_linear_forward(&net->shared, y, s->items * n, s->shared);
         y = s->shared;
     }
@@ -503,20 +520,27 @@ const real *pcv_session_decode(pcv_session *s, const pcv_pass *pass, int which,
 
 /* ---- backward -------------------------------------------------------- */
 
+/* ask: what the hidden layer read; dask, answer and ask take turns. */
 static void mean_backward(pcv_session *s)
 {
     const pcv_net *net = s->net;
-    int n = net->spec.latents, d = net->spec.d;
+    int n = s->n, d = net->spec.d;
     const pcv_rows *k = pcv_rows_get();
-    size_t size = (size_t)s->items * (size_t)d;
-    real *dpooled = s->ask;
+    size_t size = (size_t)s->items * (size_t)d * sizeof(real);
+    real *dpooled = s->dask;
 
-    memset(dpooled, 0, size * sizeof(real));
+    memset(s->dask, 0, size);
     pcv_linear_backward(&net->answer[0].head, s->answer, s->dout, s->items,
-                        dpooled);
+                        s->dask);
+    if (net->head_hidden.w) {
+        memcpy(s->answer, s->dask, size);
+        memset(s->dask, 0, size);
+        pcv_linear_backward(&net->head_hidden, s->ask, s->answer, s->items,
+                            s->dask);
+    }
     if (net->head_norm.n) {
-        memcpy(s->dask, dpooled, size * sizeof(real));
-        memset(dpooled, 0, size * sizeof(real));
+        dpooled = s->ask;
+        memset(dpooled, 0, size);
         pcv_norm_backward(&net->head_norm, s->pooled, pooled_stats(s), s->dask,
                           s->items, dpooled);
     }
@@ -526,31 +550,63 @@ static void mean_backward(pcv_session *s)
                     dpooled + (size_t)b * (size_t)d, d, (real)1 / (real)n);
 }
 
+/* From dout to the gradient of what the decoder's block gave, in `answer`,
+ * which is no longer needed once the heads have gone. */
+static void head_backward(pcv_session *s, int n)
+{
+    const pcv_net *net = s->net;
+    const pcv_reply *a = &net->answer[s->which];
+    size_t rows = (size_t)s->items * (size_t)n, e = (size_t)net->decoder.d;
+    size_t outs = rows * (size_t)a->outputs;
+    const real *y = net->shared.w ? s->shared : s->answer;
+    real *dy = net->shared.w ? s->dshared : s->dask;
+
+    for (size_t i = 0; i < outs && (a->divide < 1 || a->divide > 1); i++)
+        s->dout[i] /= a->divide;
+    memset(dy, 0, rows * (size_t)a->head.in * sizeof *dy);
+    pcv_linear_backward(&a->head, y, s->dout, s->items * n, dy);
+    if (net->shared.w) {
+        memset(s->dask, 0, rows * e * sizeof *dy);
+        pcv_linear_backward(&net->shared, s->answer, dy, s->items * n,
+                            s->dask);
+    }
+    memcpy(s->answer, s->dask, rows * e * sizeof *dy);
+}
+
+/* Rows of dask: what a query learns, and what fills it. */
+static void query_backward(pcv_session *s, int n)
+{
+    const pcv_reply *a = &s->net->answer[s->which];
+    size_t e = (size_t)s->net->decoder.d, own = (size_t)a->queries.e;
+    const real *row = s->dask;
+
+    for (int b = 0; b < s->items; b++)
+        pcv_queries_backward(&a->queries, of_item(s->index, b, n), n,
+                             s->dask + (size_t)b * (size_t)n * e, (int)e);
+    for (int i = 0; a->pad && a->pad->g && i < s->items * n; i++, row += e)
+        pcv_rows_get()->add(a->pad->g, row + own, (int)(e - own));
+}
+
 static void decode_backward(pcv_session *s, const pcv_pass *pass, int n)
 {
     const pcv_net *net = s->net;
-    const pcv_reply *a = &net->answer[0];
-    size_t e = (size_t)a->queries.e;
-    size_t size = (size_t)s->items * (size_t)n * e;
-    real *danswer = s->answer;  /* no longer needed once the head has gone */
+    int use = net->uses + s->which;
     pcv_segment grid;
 
-    memset(s->dask, 0, size * sizeof(real));
-    pcv_linear_backward(&a->head, s->answer, s->dout, s->items * n, s->dask);
-    memcpy(danswer, s->dask, size * sizeof(real));
-    if (pcv_session_asks_grid(s, 0, &grid)) {
+    head_backward(s, n);
+    if (pcv_session_asks_grid(s, s->which, &grid)) {
         pcv_block_ask_backward(&net->decoder, &s->latents.tokens, &grid,
-                               s->fold, s->items, s->index, n, pass, net->uses,
-                               s->ask, danswer, &s->decoded, &s->scratch);
+                               &s->fold[s->which * s->items], s->items,
+                               s->index, n, pass, use, s->ask, s->answer,
+                               &s->decoded, &s->scratch);
         return;
     }
-    memset(s->dask, 0, size * sizeof(real));
+    memset(s->dask, 0, (size_t)s->items * (size_t)n * (size_t)net->decoder.d *
+                           sizeof *s->dask);
     pcv_block_backward(&net->decoder, &s->latents.tokens, s->items, n,
-                       PCV_FORM_PLAIN, pass, net->uses, s->ask, danswer,
+                       decoder_form(s), pass, use, s->ask, s->answer,
                        &s->decoded, s->dask, &s->scratch);
-    for (int b = 0; b < s->items; b++)
-        pcv_queries_backward(&a->queries, s->index, n,
-                             s->dask + (size_t)b * (size_t)n * e);
+    query_backward(s, n);
 }
 
 static void use_backward(pcv_session *s, const pcv_pass *pass, int i)
@@ -561,26 +617,35 @@ static void use_backward(pcv_session *s, const pcv_pass *pass, int i)
     if (!keeps(s, i))           /* made again, bit for bit */
         use_forward(s, pass, i, s->dx_next);
     memset(s->dx_next, 0, latent_size(s) * sizeof(real));
-    pcv_block_backward(u->block, tokens_of(s, u), s->items,
-                       s->net->spec.latents, form_for(s, u), pass, i, s->x[i],
-                       s->dx, &s->record[i], s->dx_next, &s->scratch);
+    pcv_block_backward(u->block, tokens_of(s, u), s->items, s->n,
+                       form_for(s, u), pass, i, s->x[i], s->dx, &s->record[i],
+                       s->dx_next, &s->scratch);
     t = s->dx;
     s->dx = s->dx_next;
     s->dx_next = t;
 }
 
-void pcv_session_backward(pcv_session *s, const pcv_pass *pass, int n)
+void pcv_session_backward_start(pcv_session *s)
 {
-    const pcv_param *l = s->net->latents;
-    const pcv_rows *k = pcv_rows_get();
-
     memset(s->dx, 0, latent_size(s) * sizeof(real));
+}
+
+void pcv_session_backward_answer(pcv_session *s, const pcv_pass *pass, int n)
+{
     if (has_mean(s))
         mean_backward(s);
     else
         decode_backward(s, pass, n);
+}
+
+void pcv_session_backward_encode(pcv_session *s, const pcv_pass *pass)
+{
+    const pcv_param *l = s->net->latents;
+    size_t one = (size_t)s->n * (size_t)s->net->spec.d;
+
     for (int i = s->net->uses - 1; i >= 0; i--)
         use_backward(s, pass, i);
     for (int b = 0; l->g && b < s->items; b++)
-        k->add(l->g, s->dx + (size_t)b * l->count, (int)l->count);
+        pcv_rows_get()->add(l->g, s->dx + (size_t)b * one, (int)one);
+    pcv_batch_backward(&s->batch);
 }

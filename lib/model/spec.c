@@ -4,18 +4,20 @@
  * Words behind a double bar come with published checkpoints only. */
 #include "model.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define AT(member) offsetof(pcv_spec, member)
 #define BIG 1e9
 
-enum { OWN = 0, TOP = PCV_ROW_TOP, GIVEN = PCV_ROW_GIVEN };
+enum { OWN = 0, TOP = PCV_ROW_TOP, GIVEN = PCV_ROW_GIVEN,
+       RARE = PCV_ROW_RARE };
 
 /* WORD fields: the values, in the order of their enum, separated by '|' (an
  * enum that starts at 1 has an empty first value). */
 static const pcv_row rows[] = {
-    { { "modality", "what the input is", "|image|sound|bytes|points|array||"
-        "flow|video|class|parts" },
+    { { "modality", "what the input is", "|image|sound|bytes|points|array|"
+        "video|class|parts||flow" },
       OWN, "modality", PCV_ROW_WORD, AT(prep.modality), PCV_IMAGE, 0, 0 },
     { { "channels", "colours of a picture, columns of an array", "N" },
       OWN, "channels", PCV_ROW_INT, AT(prep.channels), 1, 1, 4096 },
@@ -23,6 +25,10 @@ static const pcv_row rows[] = {
       OWN, "height", PCV_ROW_INT, AT(prep.height), 28, 1, 65535 },
     { { "width", "columns of a picture", "N" },
       OWN, "width", PCV_ROW_INT, AT(prep.width), 28, 1, 65535 },
+    { { "frames", "pictures of a video", "N" },
+      RARE, "frames", PCV_ROW_INT, AT(prep.frames), 1, 1, 65536 },
+    { { "block", "side of the squares of pixels of a video", "N" },
+      RARE, "block", PCV_ROW_INT, AT(block), 1, 1, 256 },
     { { "fit", "how a picture gets that size", "stretch|crop|keep||tile" },
       OWN, "fit", PCV_ROW_WORD, AT(prep.fit), PCV_STRETCH, 0, 0 },
     { { "crop", "fit=crop: share of the smaller side", "X" },
@@ -44,6 +50,8 @@ static const pcv_row rows[] = {
     { { "length", "most bytes or points of an input", "N" },
       TOP, "max_position_embeddings", PCV_ROW_INT,
       AT(prep.length), 2048, 1, BIG },
+    { { "cube", "points are centred and scaled to -1 .. 1", "no|yes" },
+      RARE, "cube", PCV_ROW_BOOL, AT(prep.cube), 0, 0, 1 },
     { { "special", "put bytes between [CLS] and [SEP]", "no|yes" },
       OWN, "special_tokens", PCV_ROW_BOOL, AT(prep.special), 1, 0, 1 },
     { { "position", "position code", "none|fourier|nerf|learned" },
@@ -117,19 +125,36 @@ static const pcv_row rows[] = {
       OWN, "decoder_residual", PCV_ROW_BOOL, AT(decoder_residual), 1, 0, 1 },
     { { "query-bands", "decoder=grid: Fourier bands of the queries", "N" },
       OWN, "query_bands", PCV_ROW_INT, AT(query_bands), 16, 1, 256 },
-    { { "task", "what is answered", "classify|reconstruct||fill|motion|"
-        "values" },
+    { { "task", "what is answered", "classify|tags|values|fill|reconstruct||"
+        "motion" },
       OWN, "task", PCV_ROW_WORD, AT(task), PCV_CLASSIFY, 0, 0 },
     { { "outputs", "classes, or channels per query; 0: from the data", "N" },
       OWN, "outputs", PCV_ROW_INT, AT(outputs), 0, 0, BIG },
 
+    { { "nested", "train to work with these counts of the first latents, too",
+        "N,N,.." },
+      RARE, "nested_latents", PCV_ROW_TEXT, AT(nested), 0, 0, 0 },
+    { { "masked", "a part that is never looked at", "no|yes" },
+      RARE, "masked", PCV_ROW_BOOL, AT(masked), 0, 0, 1 },
+    { { "padding", "parts: the least padding of a row", "N" },
+      RARE, "padding", PCV_ROW_INT, AT(padding), 4, 1, 65536 },
+    { { "query-padding", "parts: the least padding of a query", "N" },
+      RARE, "query_padding", PCV_ROW_INT, AT(query_padding), 2, 1, 65536 },
+    { { "shared", "parts: width before the head of each", "N" },
+      RARE, "shared", PCV_ROW_INT, AT(shared), 512, 1, 65536 },
+    { { "tied", "outputs are products with the embedding", "no|yes" },
+      RARE, "tied", PCV_ROW_BOOL, AT(tied), 0, 0, 1 },
+    { { "queries", "learned output queries", "N" },
+      RARE, "queries", PCV_ROW_INT, AT(queries), 1, 1, 1 << 24 },
+    { { "query-channels", "width of learned queries; 0: latent-channels", "N" },
+      RARE, "query_channels", PCV_ROW_INT,
+      AT(query_channels), 0, 0, 65536 },
+    { { "loss-weight", "of a part's answer among those of the others", "X" },
+      RARE, "loss_weight", PCV_ROW_REAL, AT(weight), 1, 0, 1e6 },
+
     /* what only published checkpoints have */
     { { "any-size", "arrays of any height and width are taken", "no|yes" },
       GIVEN, "any_size", PCV_ROW_BOOL, AT(prep.any_size), 0, 0, 1 },
-    { { "frames", "pictures of a video", "N" },
-      GIVEN, "frames", PCV_ROW_INT, AT(prep.frames), 1, 1, 65536 },
-    { { "block", "side of the squares of pixels of a video", "N" },
-      GIVEN, "block", PCV_ROW_INT, AT(block), 1, 1, 256 },
     { { "parse-special", "[MASK] and its like in a text are ids", "no|yes" },
       GIVEN, "parse_special", PCV_ROW_BOOL, AT(prep.parse), 0, 0, 1 },
     { { "overlong", "what becomes of a text that is too long", "cut|refuse" },
@@ -159,15 +184,8 @@ static const pcv_row rows[] = {
       GIVEN, "decoder_mlp", PCV_ROW_BOOL, AT(decoder_mlp), 1, 0, 1 },
     { { "decoder-widening", "MLP of the decoder, times its input", "N" },
       GIVEN, "decoder_widening", PCV_ROW_INT, AT(decoder_widening), 1, 1, 64 },
-    { { "queries", "learned output queries", "N" },
-      GIVEN, "queries", PCV_ROW_INT, AT(queries), 1, 1, 1 << 24 },
-    { { "query-channels", "their width; 0: latent-channels", "N" },
-      GIVEN, "query_channels", PCV_ROW_INT,
-      AT(query_channels), 0, 0, 65536 },
     { { "by-index", "queries of a grid stop short of its end", "no|yes" },
       GIVEN, "by_index", PCV_ROW_BOOL, AT(by_index), 0, 0, 1 },
-    { { "tied", "outputs are products with the embedding", "no|yes" },
-      GIVEN, "tied", PCV_ROW_BOOL, AT(tied), 0, 0, 1 },
     { { "head-norm", "the mean of the latents is normalised", "no|yes" },
       GIVEN, "head_norm", PCV_ROW_BOOL, AT(head_norm), 0, 0, 1 },
     { { "head-hidden", "and goes through a layer", "no|yes" },
@@ -189,14 +207,6 @@ static const pcv_row rows[] = {
       GIVEN, "names", PCV_ROW_WORD, AT(names), 0, 0, 0 },
     { { "divide", "outputs are divided by this", "X" },
       GIVEN, "divide", PCV_ROW_REAL, AT(divide), 1, 1e-9, BIG },
-    { { "padding", "parts: the least padding of a row", "N" },
-      GIVEN, "padding", PCV_ROW_INT, AT(padding), 4, 1, 65536 },
-    { { "query-padding", "parts: the least padding of a query", "N" },
-      GIVEN, "query_padding", PCV_ROW_INT, AT(query_padding), 2, 1, 65536 },
-    { { "shared", "parts: width before the head of each", "N" },
-      GIVEN, "shared", PCV_ROW_INT, AT(shared), 512, 1, 65536 },
-    { { "masked", "a part that is never looked at", "no|yes" },
-      GIVEN, "masked", PCV_ROW_BOOL, AT(masked), 0, 0, 1 },
 };
 
 static const pcv_table table = { rows, PCV_LEN(rows) };
@@ -206,22 +216,123 @@ const pcv_row *pcv_spec_row(int i)
     return i >= 0 && i < (int)PCV_LEN(rows) ? &rows[i] : NULL;
 }
 
+/* Parts are a setting without a row: a text of all of them. */
+static const pcv_field parts_field = {
+    "parts", "modalities of one model: a name and settings of each, as in "
+    "\"image modality=image bands=14; sound modality=sound; digit "
+    "modality=class\"", "TEXT"
+};
+
 const pcv_field *pcv_spec_field(int i)
 {
     for (size_t k = 0; k < PCV_LEN(rows); k++)
         if (!(rows[k].flags & PCV_ROW_GIVEN) && i-- == 0)
             return &rows[k].field;
-    return NULL;
+    return i == 0 ? &parts_field : NULL;
+}
+
+/* One "key=value" of s[0..n). */
+static int set_part_field(pcv_spec *part, const char *name, const char *s,
+                          size_t n)
+{
+    char text[256], *equals;
+
+    if (n >= sizeof text)
+        return pcv_fail(EX_USAGE, "parts: '%.*s ..' is too long", 32, s);
+    memcpy(text, s, n);
+    text[n] = '\0';
+    equals = strchr(text, '=');
+    if (!equals)
+        return pcv_fail(EX_USAGE, "parts: '%s' of part '%s', want "
+                        "setting=value", text, name);
+    *equals++ = '\0';
+    return pcv_table_set(&table, part, text, equals);
+}
+
+/* s[0..n): a name, then settings, blanks between them.  A class is not looked
+ * at but asked for. */
+static int set_part(pcv_spec *spec, const char *s, size_t n)
+{
+    static const char blank[] = " \t\n";
+    const char *stop = s + n;
+    char name[64];
+    pcv_spec *part = NULL;
+
+    while (s < stop) {
+        size_t len = strcspn(s, " \t\n;");
+
+        if (len && !part) {
+            snprintf(name, sizeof name, "%.*s", (int)len, s);
+            if (!(part = pcv_spec_add_part(spec, name)))
+                return -1;
+            part->masked = -1;
+        } else if (len && set_part_field(part, name, s, len) < 0) {
+            return -1;
+        }
+        s += len;
+        s += s < stop ? strspn(s, blank) : 0;
+    }
+    if (part && part->masked < 0)
+        part->masked = part->prep.modality == PCV_ONE_HOT;
+    return 0;
+}
+
+static void free_parts(pcv_spec *s)
+{
+    for (int i = 0; i < s->parts; i++) {
+        pcv_spec_free(&s->part[i]);
+        pcv_free(s->part_name[i]);
+    }
+    pcv_free(s->part);
+    pcv_free(s->part_name);
+    s->part = NULL;
+    s->part_name = NULL;
+    s->parts = 0;
+}
+
+static int set_parts(pcv_spec *spec, const char *text)
+{
+    free_parts(spec);
+    while (*text) {
+        size_t n = strcspn(text, ";");
+
+        if (set_part(spec, text, n) < 0)
+            return -1;
+        text += n + (text[n] == ';');
+    }
+    if (spec->parts)
+        spec->prep.modality = PCV_PARTS;
+    return 0;
+}
+
+static void get_parts(const pcv_spec *spec, pcv_buf *b)
+{
+    pcv_spec standard;
+
+    pcv_spec_default(&standard);
+    for (int i = 0; i < spec->parts; i++) {
+        pcv_buf_printf(b, "%s%s", i ? "; " : "", spec->part_name[i]);
+        for (size_t k = 0; k < PCV_LEN(rows); k++)
+            if (!pcv_row_same(&rows[k], &spec->part[i], &standard)) {
+                pcv_buf_printf(b, " %s=", rows[k].field.name);
+                pcv_table_get(&table, &spec->part[i], rows[k].field.name, b);
+            }
+    }
 }
 
 int pcv_spec_set(pcv_spec *s, const char *name, const char *value)
 {
+    if (!strcmp(name, parts_field.name))
+        return set_parts(s, value);
     return pcv_table_set(&table, s, name, value);
 }
 
 void pcv_spec_get(const pcv_spec *s, const char *name, pcv_buf *b)
 {
-    pcv_table_get(&table, s, name, b);
+    if (!strcmp(name, parts_field.name))
+        get_parts(s, b);
+    else
+        pcv_table_get(&table, s, name, b);
 }
 
 void pcv_spec_default(pcv_spec *s)
@@ -242,12 +353,7 @@ static void free_labels(pcv_spec *s)
 
 void pcv_spec_free(pcv_spec *s)
 {
-    for (int i = 0; i < s->parts; i++) {
-        pcv_spec_free(&s->part[i]);
-        pcv_free(s->part_name[i]);
-    }
-    pcv_free(s->part);
-    pcv_free(s->part_name);
+    free_parts(s);
     free_labels(s);
     memset(s, 0, sizeof *s);
 }
@@ -290,9 +396,35 @@ const pcv_spec *pcv_spec_part(const pcv_spec *s, int i)
     return s->parts ? &s->part[i] : s;
 }
 
-int pcv_spec_answers(const pcv_spec *s)
+int pcv_spec_count(const pcv_spec *s)
 {
     return s->parts ? s->parts : 1;
+}
+
+/* The part that is answer `which`; past the last: their number, negative. */
+static int part_of(const pcv_spec *s, int which)
+{
+    int found = 0;
+
+    for (int i = 0; i < s->parts; i++)
+        if (s->part[i].outputs && found++ == which)
+            return i;
+    return -found;
+}
+
+int pcv_spec_answers(const pcv_spec *s)
+{
+    return s->parts ? -part_of(s, s->parts) : 1;
+}
+
+const pcv_spec *pcv_spec_answer(const pcv_spec *s, int which)
+{
+    return s->parts ? &s->part[part_of(s, which)] : s;
+}
+
+const char *pcv_spec_answer_name(const pcv_spec *s, int which)
+{
+    return s->parts ? s->part_name[part_of(s, which)] : "output";
 }
 
 int pcv_spec_set_labels(pcv_spec *s, const char *const *label, int n)
@@ -392,11 +524,16 @@ static int check_parts(const pcv_spec *s)
     if ((s->prep.modality == PCV_PARTS) != (s->parts > 0))
         return pcv_fail(EX_DATAERR, "modality=parts goes with a list of "
                         "parts");
-    for (int i = 0; i < s->parts; i++)
-        if (s->part[i].parts || s->part[i].outputs < 1 ||
-            check_part(&s->part[i]) < 0)
-            return pcv_fail(EX_DATAERR, "part '%s': want outputs, and no parts "
-                            "of its own", s->part_name[i]);
+    for (int i = 0; i < s->parts; i++) {
+        if (s->part[i].parts)
+            return pcv_fail(EX_DATAERR, "part '%s' has parts of its own",
+                            s->part_name[i]);
+        if (check_part(&s->part[i]) < 0)
+            return -1;
+    }
+    if (pcv_spec_answers(s) < 1)
+        return pcv_fail(EX_DATAERR, "no part has outputs: nothing is "
+                        "answered");
     return 0;
 }
 

@@ -224,18 +224,19 @@ void pcv_block_prepare(const pcv_block *b, const pcv_tokens *t,
     pcv_read_prepare(&r, t, &rec->read, scratch);
 }
 
-static void mlp(const pcv_block *b, int rows, const pcv_pass *pass,
+static void mlp(const pcv_block *b, int items, int n, const pcv_pass *pass,
                 uint64_t layer, real *y, pcv_block_record *rec)
 {
-    size_t size = (size_t)rows * (size_t)b->d;
+    int rows = items * n;
+    size_t each = (size_t)n * (size_t)b->d;
 
     pcv_norm_forward(&b->norm_mlp, rec->x1, rows, rec->m, rec->m_stats);
     pcv_linear_forward(&b->up, rec->m, rows, rec->h);
     pcv_act_forward(b->act, rec->h, rows, b->widening * b->d, rec->g);
     pcv_linear_forward(&b->down, rec->g, rows, y);
-    pcv_dropout(pass, layer, y, size);
+    pcv_dropout(pass, layer, y, items, each);
     if (!b->outer)
-        add(y, rec->x1, size);
+        add(y, rec->x1, (size_t)items * each);
 }
 
 /* From z to x1, before its residual. */
@@ -249,19 +250,19 @@ static void project(const pcv_block *b, int rows, pcv_block_record *rec)
 }
 
 /* From x1 without its residual to y. */
-static void finish(const pcv_block *b, int rows, const pcv_pass *pass,
-                   uint64_t layer, const real *x, real *y,
+static void finish(const pcv_block *b, int items, int n,
+                   const pcv_pass *pass, uint64_t layer, const real *x, real *y,
                    pcv_block_record *rec)
 {
-    size_t size = (size_t)rows * (size_t)b->d;
+    size_t each = (size_t)n * (size_t)b->d, size = (size_t)items * each;
 
-    pcv_dropout(pass, layer, rec->x1, size);
+    pcv_dropout(pass, layer, rec->x1, items, each);
     if (b->residual)
         add(rec->x1, x, size);
     if (b->no_mlp)
         memcpy(y, rec->x1, size * sizeof *y);
     else
-        mlp(b, rows, pass, layer + 1, y, rec);
+        mlp(b, items, n, pass, layer + 1, y, rec);
     if (b->outer)
         add(y, x, size);
 }
@@ -277,7 +278,7 @@ void pcv_block_forward(const pcv_block *b, const pcv_tokens *t, int items,
         pcv_norm_forward(&b->norm_q, x, rows, rec->a, rec->a_stats);
     attend(b, t, items, n, form, rec, scratch);
     project(b, rows, rec);
-    finish(b, rows, pass, 2 * (uint64_t)use, x, y, rec);
+    finish(b, items, n, pass, 2 * (uint64_t)use, x, y, rec);
 }
 
 void pcv_block_ask(const pcv_block *b, const pcv_segment *s,
@@ -288,9 +289,10 @@ void pcv_block_ask(const pcv_block *b, const pcv_segment *s,
     size_t item = (size_t)n * (size_t)b->d;
 
     for (int i = 0; i < items; i++)
-        pcv_ask_forward(b, s, &f[i], index, n, x + (size_t)i * item,
+        pcv_ask_forward(b, s, &f[i], index ? index + i * n : NULL, n,
+                        x + (size_t)i * item,
                         rec->x1 + (size_t)i * item, scratch);
-    finish(b, items * n, pass, 2 * (uint64_t)use, x, y, rec);
+    finish(b, items, n, pass, 2 * (uint64_t)use, x, y, rec);
 }
 
 /* ---- backward -------------------------------------------------------- */
@@ -360,13 +362,13 @@ static void attend_backward(const pcv_block *b, const pcv_tokens *t, int items,
 }
 
 /* From dy, which it uses up, to dx1. */
-static void mlp_backward(const pcv_block *b, int rows, const pcv_pass *pass,
-                         uint64_t layer, real *dy, const pcv_block_record *rec,
-                         gradients *g)
+static void mlp_backward(const pcv_block *b, int items, int n,
+                         const pcv_pass *pass, uint64_t layer, real *dy,
+                         const pcv_block_record *rec, gradients *g)
 {
-    int wide = b->widening * b->d;
+    int rows = items * n, wide = b->widening * b->d;
 
-    pcv_dropout(pass, layer, dy, (size_t)rows * (size_t)b->d);
+    pcv_dropout(pass, layer, dy, items, (size_t)n * (size_t)b->d);
     zero(g->dg, rows, wide);
     pcv_linear_backward(&b->down, rec->g, dy, rows, g->dg);
     pcv_act_backward(b->act, rec->h, rows, wide, g->dg, g->dh);
@@ -376,19 +378,19 @@ static void mlp_backward(const pcv_block *b, int rows, const pcv_pass *pass,
 }
 
 /* From dy to g->dx1, the gradient of what was attended and projected. */
-static void finish_backward(const pcv_block *b, int rows, const pcv_pass *pass,
-                            uint64_t layer, real *dy,
+static void finish_backward(const pcv_block *b, int items, int n,
+                            const pcv_pass *pass, uint64_t layer, real *dy,
                             const pcv_block_record *rec, gradients *g,
                             real *dx)
 {
-    size_t size = (size_t)rows * (size_t)b->d;
+    size_t each = (size_t)n * (size_t)b->d, size = (size_t)items * each;
 
     memcpy(g->dx1, dy, size * sizeof *dy);
     if (!b->no_mlp)
-        mlp_backward(b, rows, pass, layer + 1, dy, rec, g);
+        mlp_backward(b, items, n, pass, layer + 1, dy, rec, g);
     if (b->residual && dx)
         add(dx, g->dx1, size);
-    pcv_dropout(pass, layer, g->dx1, size);
+    pcv_dropout(pass, layer, g->dx1, items, each);
 }
 
 void pcv_block_backward(const pcv_block *b, const pcv_tokens *t, int items,
@@ -402,7 +404,7 @@ void pcv_block_backward(const pcv_block *b, const pcv_tokens *t, int items,
     gradients g;
 
     gradients_layout(b, rows, scratch, &g);
-    finish_backward(b, rows, pass, layer, dy, rec, &g, dx);
+    finish_backward(b, items, n, pass, layer, dy, rec, &g, dx);
     zero(g.dz, rows, b->v);
     pcv_linear_backward(&b->out, rec->z, g.dx1, rows, g.dz);
     zero(g.dm, rows, b->d);
@@ -443,16 +445,16 @@ void pcv_block_ask_backward(const pcv_block *b, const pcv_tokens *t,
     gradients_layout(b, items * n, scratch, &g);
     dk = pcv_arena_take(scratch, (size_t)latents * (size_t)b->qk, sizeof(real));
     dv = pcv_arena_take(scratch, (size_t)latents * (size_t)b->v, sizeof(real));
-    finish_backward(b, items * n, pass, 2 * (uint64_t)use, dy, rec, &g, NULL);
+    finish_backward(b, items, n, pass, 2 * (uint64_t)use, dy, rec, &g, NULL);
     zero(dk, latents, b->qk);
     zero(dv, latents, b->v);
     for (size_t i = 0; i < (size_t)items; i++) {
         size_t k = i * (size_t)t->n * (size_t)b->qk;
         size_t v = i * (size_t)t->n * (size_t)b->v;
 
-        pcv_ask_backward(b, s, &f[i], index, n, rec->read.k + k,
-                         rec->read.v + v, x + i * item, g.dx1 + i * item,
-                         dk + k, dv + v, scratch);
+        pcv_ask_backward(b, s, &f[i], index ? index + i * (size_t)n : NULL, n,
+                         rec->read.k + k, rec->read.v + v, x + i * item,
+                         g.dx1 + i * item, dk + k, dv + v, scratch);
     }
     pcv_read_prepare_backward(&r, t, dk, dv, scratch);
     pcv_arena_release(scratch, mark);

@@ -6,7 +6,7 @@
 typedef struct {
     uint64_t seed, stream;
     real *x, keep;
-    size_t n;
+    size_t first, n;            /* index of x[0]; how many */
     unsigned limit;             /* dropped when 16 random bits are below */
 } drop_job;
 
@@ -16,16 +16,20 @@ static void drop_chunk(void *arg, int i)
 {
     const drop_job *j = arg;
     size_t at = (size_t)i * CHUNK, end = at + CHUNK < j->n ? at + CHUNK : j->n;
+    size_t index = j->first + at;
+    uint64_t bits = pcv_random(j->seed, j->stream, index / 4) >>
+                    16 * (index % 4);
 
-    for (; at < end; at += 4) {
-        uint64_t bits = pcv_random(j->seed, j->stream, at / 4);
-
-        for (size_t k = at; k < at + 4 && k < end; k++, bits >>= 16)
-            j->x[k] *= (bits & 0xffff) < j->limit ? 0 : j->keep;
+    for (; at < end; at++, bits >>= 16) {
+        if (index % 4 == 0)
+            bits = pcv_random(j->seed, j->stream, index / 4);
+        index++;
+        j->x[at] *= (bits & 0xffff) < j->limit ? 0 : j->keep;
     }
 }
 
-void pcv_dropout(const pcv_pass *pass, uint64_t layer, real *x, size_t n)
+void pcv_dropout(const pcv_pass *pass, uint64_t layer, real *x, int items,
+                 size_t each)
 {
     drop_job j;
 
@@ -34,8 +38,9 @@ void pcv_dropout(const pcv_pass *pass, uint64_t layer, real *x, size_t n)
     j.seed = pass->seed;
     j.stream = (pass->step << 12) + layer + 1;
     j.x = x;
-    j.n = n;
+    j.first = (size_t)pass->first * each;
+    j.n = (size_t)items * each;
     j.limit = (unsigned)(pass->dropout * 65536);
     j.keep = (real)(65536.0 / (65536.0 - j.limit));
-    pcv_parallel((int)((n + CHUNK - 1) / CHUNK), drop_chunk, &j);
+    pcv_parallel((int)((j.n + CHUNK - 1) / CHUNK), drop_chunk, &j);
 }

@@ -32,6 +32,11 @@
  *   Gx_j = sum_i p_ij dp_ij + ds_ij s_ij
  *   dcontent_j = r_j (G_j - (content_j - m_j) r_j Gx_j / C)
  *
+ * A constant that is trained has the sum of that over the elements,
+ *
+ *   dk = sum_i P_i dz_i + W_i u_i - sum_j (k - m_j) r_j^2 Gx_j / C,
+ *   P_i = sum_j r_j p_ij          W_i = sum_j r_j ds_ij
+ *
  * Forward keeps its scores in bits, u times log2 e, since 2^x is cheaper than
  * e^x; backward wants the scores themselves.
  *
@@ -231,13 +236,13 @@ void pcv_grid_forward(const pcv_reader *r, const pcv_tokens *t, int n,
 
 /* ---- backward -------------------------------------------------------- */
 
-/* Reads' shares of one tile's content gradient: G, Gx. */
-static void gather_content(const grid_tile *t, grid_work *w, int count)
+/* Gx of the tile's elements, behind the c planes of G; w becomes ds. */
+static void gather_gx(const grid_tile *t, grid_work *w, int count)
 {
-    int n = pcv_tile_size(t), c = t->s->c;
-    real *gx = w->g + mul(c, n);
+    int n = pcv_tile_size(t);
+    real *gx = w->g + mul(t->s->c, n);
 
-    memset(w->g, 0, mul(c + 1, n) * sizeof(real));
+    memset(gx, 0, (size_t)n * sizeof(real));
     for (int i = 0; i < count; i++) {
         const real *p = w->p + mul(i, n);
         real *ds = w->w + mul(i, n);
@@ -249,10 +254,6 @@ static void gather_content(const grid_tile *t, grid_work *w, int count)
                 gx[e] += p[e] * dp[e] + ds[e] * s[e];
         }
     }
-    pcv_gemm(true, false, c, n, count, 1, w->dz.content, c, w->p, n, 1, w->g,
-             n);
-    pcv_gemm(true, false, c, n, count, 1, w->u.content, c, w->w, n, 1, w->g,
-             n);
 }
 
 static void content_gradient(const grid_job *j, const grid_tile *t,
@@ -264,7 +265,10 @@ static void content_gradient(const grid_job *j, const grid_tile *t,
     real inv = (real)(1.0 / j->t->c);
     real *out = s->dcontent + (size_t)t->item * s->item_stride + t->at;
 
-    gather_content(t, w, count);
+    pcv_gemm(true, false, s->c, n, count, 1, w->dz.content, s->c, w->p, n, 0,
+             w->g, n);
+    pcv_gemm(true, false, s->c, n, count, 1, w->u.content, s->c, w->w, n, 1,
+             w->g, n);
     for (int c = 0; c < s->c; c++) {
         const real *x = pcv_tile_content(t) + (size_t)c * s->plane;
         const real *g = w->g + mul(c, n);
@@ -274,6 +278,56 @@ static void content_gradient(const grid_job *j, const grid_tile *t,
                 w->rstd[e] * (g[e] - (x[e] - w->mean[e]) * w->rstd[e] *
                                          gx[e] * inv);
     }
+}
+
+/* The tile's share of P, of sum r^2 Gx and of sum m r^2 Gx. */
+static void constant_sums(const grid_tile *t, grid_work *w, int count)
+{
+    const pcv_rows *k = pcv_rows_get();
+    int n = pcv_tile_size(t);
+    const real *gx = w->g + mul(t->s->c, n);
+
+    for (int i = 0; i < count; i++)
+        w->share[i] += (double)k->dot(w->p + mul(i, n), w->rstd, n);
+    for (int e = 0; e < n; e++) {
+        double a = (double)w->rstd[e] * (double)w->rstd[e] * (double)gx[e];
+
+        w->share_gx += a;
+        w->share_mean += a * (double)w->mean[e];
+    }
+}
+
+/* Before the segment's sums are joined to the others'. */
+static void constant_gradient(const grid_job *j, const grid_tile *t,
+                              grid_work *w, int count)
+{
+    const pcv_segment *s = t->s;
+    real *dk = s->dk + mul(t->item, s->k_n);
+
+    for (int c = 0; c < s->k_n; c++) {
+        double value = s->k ? (double)s->k[c] : 0;
+        double sum = (w->share_mean - value * w->share_gx) / j->t->c;
+
+        for (int i = 0; i < count; i++) {
+            size_t at = mul(i, j->t->c) + (size_t)(s->k_at + c);
+
+            sum += w->share[i] * (double)w->dz.full[at] +
+                   w->s.seg[i].w * (double)w->u.full[at];
+        }
+        dk[c] += (real)sum;
+    }
+}
+
+static void learn_tile(const grid_job *j, const grid_tile *t, grid_work *w,
+                       int count)
+{
+    if (!t->s->dcontent && !t->s->dk)
+        return;
+    gather_gx(t, w, count);
+    if (t->s->dk)
+        constant_sums(t, w, count);
+    if (t->s->dcontent)
+        content_gradient(j, t, w, count);
 }
 
 static void backward_read(const grid_tile *t, const pcv_run *run, grid_work *w,
@@ -302,6 +356,8 @@ static void backward_segment(const grid_job *j, grid_tile *t, grid_work *w,
         pcv_fold_rest(j, fold[i], t->s, count);
     }
     pcv_segment_open(&w->s, t->s, count);
+    memset(w->share, 0, sizeof w->share);
+    w->share_gx = w->share_mean = 0;
     while (pcv_tile_next(t)) {
         pcv_tile_stats(j, t, w);
         pcv_tile_dots(t, &w->u, count);
@@ -310,9 +366,10 @@ static void backward_segment(const grid_job *j, grid_tile *t, grid_work *w,
         for (int i = 0; i < count; i++)
             backward_read(t, &run, w, i, w->s.top[i], (real)w->s.p[i]);
         pcv_tile_pool(t, w->w, count, &w->s);
-        if (t->s->dcontent)
-            content_gradient(j, t, w, count);
+        learn_tile(j, t, w, count);
     }
+    if (t->s->dk)
+        constant_gradient(j, t, w, count);
     pcv_segment_close(j, t->s, &w->s, count, w->gather);
 }
 
@@ -350,7 +407,7 @@ static void backward_task(void *arg, int task)
     backward_group(j, task / j->groups, task % j->groups);
 }
 
-/* Groups of an item share the gradient of its content: one after the other. */
+/* Groups of an item share the gradient of its segments: one after the other. */
 static void backward_item(void *arg, int item)
 {
     const grid_job *j = arg;
@@ -359,10 +416,10 @@ static void backward_item(void *arg, int item)
         backward_group(j, item, g);
 }
 
-static bool content_learns(const pcv_tokens *t)
+static bool segments_learn(const pcv_tokens *t)
 {
     for (int i = 0; i < t->segments; i++)
-        if (t->segment[i].dcontent)
+        if (t->segment[i].dcontent || t->segment[i].dk)
             return true;
     return false;
 }
@@ -385,7 +442,7 @@ void pcv_grid_backward(const pcv_reader *r, const pcv_tokens *t, int n,
     j.du = array[3];
     j.z = rec->z;
     j.lse = rec->lse;
-    if (content_learns(t))
+    if (segments_learn(t))
         pcv_parallel(t->items, backward_item, &j);
     else
         pcv_parallel(t->items * j.groups, backward_task, &j);

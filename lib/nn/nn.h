@@ -101,21 +101,32 @@ void pcv_act_backward(int act, const real *x, int rows, int n, const real *dy,
 typedef struct {
     uint64_t seed, step;
     double dropout;             /* probability; 0 at inference */
+    int first;                  /* place of the first item in the step's whole
+                                   batch, of which this pass may be a part */
 } pcv_pass;
 
-/* x *= mask / (1 - rate); the mask is a function of (pass, layer, index).
- * Forward and backward are the same call. */
-void pcv_dropout(const pcv_pass *pass, uint64_t layer, real *x, size_t n);
+/* x (items x each) *= mask / (1 - rate); the mask is a function of (pass,
+ * layer, place of the item, index).  Forward and backward are the same call. */
+void pcv_dropout(const pcv_pass *pass, uint64_t layer, real *x, int items,
+                 size_t each);
 
 /* ---- loss.c ---------------------------------------------------------- */
 
-/* Mean over rows of the cross-entropy of logits (rows x k) with labels, the
- * target being (1 - smooth) one-hot + smooth / k.  dlogits (NULL or rows x k)
- * is set.  *right counts rows whose largest logit is the label. */
-double pcv_cross_entropy(const real *logits, const int *label, int rows, int k,
-                         double smooth, real *dlogits, int *right);
-/* Mean of (y - target)^2 over n values; dy (NULL or n) is set. */
-double pcv_squared_error(const real *y, const real *target, size_t n, real *dy);
+/* Each returns the sum over rows of the loss of outputs y against targets t
+ * (both rows x k) and, unless dy is NULL, sets dy (rows x k) to scale times its
+ * gradient.  A row whose target begins with NaN wants nothing: its loss and
+ * gradient are 0. */
+typedef double pcv_loss(const real *y, const real *t, int rows, int k,
+                        double scale, real *dy);
+/* -sum_i t_i log softmax(y)_i, t a distribution. */
+pcv_loss pcv_cross_entropy;
+/* Of the k labels, each there or not: mean of -t log s - (1 - t) log(1 - s),
+ * s = sigmoid(y), t in [0, 1]. */
+pcv_loss pcv_binary_cross_entropy;
+/* Mean over k of (y - t)^2. */
+pcv_loss pcv_squared_error;
+/* Place of the largest of k. */
+int pcv_largest(const real *x, int k);
 /* p = softmax(p), k values. */
 void pcv_softmax(double *p, size_t k);
 
@@ -187,6 +198,7 @@ typedef struct {
     real *dcontent;             /* the same layout, += ; NULL */
     int k_at, k_n;              /* constant channels: first, how many */
     const real *k;              /* their values; NULL: all zero */
+    real *dk;                   /* items x k_n, += ; NULL */
 } pcv_segment;
 
 typedef struct pcv_tokens pcv_tokens;
@@ -433,7 +445,8 @@ size_t pcv_ask_back_scratch(const pcv_block *b, const pcv_segment *s, int n,
                             int queries);
 
 /* The block around it: t are the latents, whose keys and values
- * pcv_block_prepare left in the record, f those of each item folded. */
+ * pcv_block_prepare left in the record, f those of each item folded; index is
+ * items x n, or NULL. */
 void pcv_block_ask(const pcv_block *b, const pcv_segment *s,
                    const pcv_ask_fold *f, int items, const int *index, int n,
                    const pcv_pass *pass, int use, const real *x, real *y,

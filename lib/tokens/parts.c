@@ -51,6 +51,45 @@ static void tile(const pcv_tokens *t, int item, int at, int n, real *out)
     }
 }
 
+/* A part learns what it is padded with and what stands for it, beside what it
+ * may learn itself. */
+static void tile_backward(const pcv_tokens *t, int item, int at, int n,
+                          const real *dout)
+{
+    const pcv_batch *b = t->self;
+    size_t c = (size_t)t->c;
+
+    for (int j = at; j < at + n; j++, dout += c) {
+        int k = j;
+        const pcv_batch *p = part_of(b, &k);
+        int own = p->stem->c;
+        const pcv_param *learns = is_masked(p) ? p->stem->mask : p->stem->pad;
+
+        own = is_masked(p) ? 0 : own;
+        if (learns->g)
+            pcv_rows_get()->add(learns->g, dout + own, t->c - own);
+        if (!is_masked(p) && p->tokens.tile_backward)
+            p->tokens.tile_backward(&p->tokens, item, k, 1, dout);
+    }
+}
+
+/* What the structured form left of the same: a row for each item. */
+void pcv_batch_backward(pcv_batch *b)
+{
+    for (int i = 0; i < b->tokens.segments && b->dk; i++) {
+        const pcv_segment *s = &b->segments[i];
+        const pcv_batch *p = &b->part[i];
+        const pcv_param *learns = is_masked(p) ? p->stem->mask : p->stem->pad;
+
+        for (int k = 0; s->dk && k < b->tokens.items; k++)
+            pcv_rows_get()->add(learns->g, s->dk + (size_t)k * (size_t)s->k_n,
+                                s->k_n);
+        if (s->dk)
+            memset(s->dk, 0, (size_t)b->tokens.items * (size_t)s->k_n *
+                                 sizeof *s->dk);
+    }
+}
+
 /* ---- binding --------------------------------------------------------- */
 
 static int open_batch(pcv_batch *b, int items)
@@ -110,6 +149,29 @@ static pcv_segment segment_of(const pcv_batch *p, int c)
     return s;
 }
 
+/* Room for the gradients of the segments' constants, where they are trained:
+ * zeros. */
+static int learn_constants(pcv_batch *b, int items)
+{
+    int parts = b->stem->spec.parts;
+    size_t each = (size_t)items * (size_t)b->stem->c;
+    size_t need = each * (size_t)parts;
+
+    if (!b->stem->part[0].pad->g)
+        return 0;
+    if (need > b->dk_cap) {
+        pcv_free(b->dk);
+        b->dk = pcv_alloc(need, sizeof *b->dk);
+        b->dk_cap = b->dk ? need : 0;
+    }
+    if (!b->dk)
+        return -1;
+    memset(b->dk, 0, need * sizeof *b->dk);
+    for (int i = 0; i < parts; i++)
+        b->segments[i].dk = b->dk + (size_t)i * each;
+    return 0;
+}
+
 static int join_masks(pcv_batch *b, int items)
 {
     size_t n = (size_t)b->tokens.n, need = n * (size_t)items;
@@ -155,11 +217,14 @@ static int bind(pcv_batch *b, const pcv_array *const *x, int items)
         masks = masks || p->tokens.mask;
         structured = structured && (is_masked(p) || p->tokens.segments);
     }
-    b->tokens = (pcv_tokens){ .n = n, .tile = tile };
+    b->tokens = (pcv_tokens){ .n = n, .tile = tile,
+                              .tile_backward = tile_backward };
     for (int i = 0; structured && i < s->spec.parts; i++)
         b->segments[i] = segment_of(&b->part[i], s->c);
     b->tokens.segment = b->segments;
     b->tokens.segments = structured ? s->spec.parts : 0;
+    if (structured && learn_constants(b, items) < 0)
+        return -1;
     return masks ? join_masks(b, items) : 0;
 }
 

@@ -109,10 +109,10 @@ void pcv_queries_rows(const pcv_queries *q, const pcv_tokens *input, int item,
 }
 
 void pcv_queries_backward(const pcv_queries *q, const int *index, int n,
-                          const real *dout)
+                          const real *dout, int ld)
 {
     for (int i = 0; q->table && q->table->g && i < n; i++)
         pcv_rows_get()->add(q->table->g + (size_t)(index ? index[i] : i) *
                                               (size_t)q->e,
-                            dout + (size_t)i * (size_t)q->e, q->e);
+                            dout + (size_t)i * (size_t)ld, q->e);
 }

@@ -56,6 +56,7 @@ void pcv_batch_free(pcv_batch *b)
         pcv_batch_free(&b->part[i]);
     pcv_free(b->part);
     pcv_free(b->segments);
+    pcv_free(b->dk);
     pcv_free(b->input);
     pcv_free(b->copy);
     pcv_free(b->work);

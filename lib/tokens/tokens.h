@@ -90,6 +90,8 @@ struct pcv_batch {
     int table_len[3];           /* .. this one */
     pcv_batch *part;            /* parts, owned */
     pcv_segment *segments;
+    real *dk;                   /* parts: B x c each, of pads and masks */
+    size_t dk_cap;
     const pcv_array **input;    /* inputs of one of them: B */
     int input_cap;
 };
@@ -113,6 +115,9 @@ int pcv_stem_elements(const pcv_stem *s);
 int pcv_batch_bind(pcv_batch *b, const pcv_stem *s, const pcv_array *const *x,
                    int items);
 void pcv_batch_free(pcv_batch *b);
+/* After the backward of all that read them: what they left with the batch goes
+ * to the parameters. */
+void pcv_batch_backward(pcv_batch *b);
 /* Scratch of at least n reals in b->work.  0 or -1. */
 int pcv_batch_work(pcv_batch *b, size_t n);
 
@@ -206,8 +211,8 @@ const pcv_segment *pcv_queries_grid(const pcv_queries *q,
  * input and item: where the rows of an input are. */
 void pcv_queries_rows(const pcv_queries *q, const pcv_tokens *input, int item,
                       const int *index, int n, real *out, int ld);
-/* += the gradient of those rows (n x E) into the table. */
+/* += the gradient of those rows (n of E, row stride ld) into the table. */
 void pcv_queries_backward(const pcv_queries *q, const int *index, int n,
-                          const real *dout);
+                          const real *dout, int ld);
 
 #endif

@@ -52,15 +52,15 @@ static int rows_of(const pcv_net *n, const pcv_moments *o, pcv_tensor_out *t)
 static int write_rows(const char *path, const pcv_tensor_out *t, size_t count,
                       const pcv_state *s, const char *settings)
 {
-    char step[32], best[40], sums[128];
+    char step[32], best[40], sums[160];
     const char *key[] = { "pcv.kind", "pcv.step", "pcv.best", "pcv.sums",
                           "pcv.settings" };
     const char *value[] = { "checkpoint", step, best, sums, settings };
 
     snprintf(step, sizeof step, "%" PRIu64, s->step);
     snprintf(best, sizeof best, "%a", s->best);
-    snprintf(sums, sizeof sums, "%a %a %a", s->loss_sum, s->right_sum,
-             s->seen_sum);
+    snprintf(sums, sizeof sums, "%a %a %a %a", s->loss_sum, s->seen_sum,
+             s->right_sum, s->asked_sum);
     return pcv_tensors_save(path, t, count, key, value, PCV_LEN(key));
 }
 
@@ -123,8 +123,9 @@ static int read_state(const pcv_tensors *t, pcv_state *s, const char *settings,
     s->step = strtoull(step, NULL, 10);
     s->best = strtod(best, NULL);
     s->loss_sum = strtod(sums, &end);
+    s->seen_sum = strtod(end, &end);
     s->right_sum = strtod(end, &end);
-    s->seen_sum = strtod(end, NULL);
+    s->asked_sum = strtod(end, NULL);
     return 0;
 }
 

@@ -1,161 +1,231 @@
-/* feed.c - examples of a batch, prepared in parallel and augmented from the
- * counter generator: which example a step sees, and how it is moved, is a
- * function of (seed, step, place in the batch). */
+/* feed.c - examples of a batch, prepared in parallel: which example a step
+ * sees, which of its parts, and how it is moved, is a function of (seed, step,
+ * place in the batch), so that it does not matter how a batch is divided. */
 #include "train.h"
 
-#include <math.h>
 #include <string.h>
 
-typedef struct {
-    const pcv_split *s;
-    const pcv_prep *prep;
-    const uint32_t *order;
-    const pcv_run_spec *r;
-    uint64_t step;
-    pcv_array *x;
-    int *label;
-    char **what;                /* message of each example that failed */
-    int *code;
-} feed_job;
-
-/* Uniform in -most .. most. */
-static int offset(const feed_job *j, int item, uint64_t which, int most)
+static const pcv_spec *part_spec(const pcv_feeding *f, int p)
 {
-    double u = pcv_uniform((uint64_t)j->r->seed + 7919,
-                           j->step * 65536 + (uint64_t)item, which);
-
-    return (int)(u * (2 * most + 1)) - most;
+    return pcv_spec_part(&f->net->spec, p);
 }
 
-static int clamp(int v, int n)
+/* ---- memory ---------------------------------------------------------- */
+
+static int most_asked(const pcv_feeding *f, int which)
 {
-    return v < 0 ? 0 : v >= n ? n - 1 : v;
+    int all = f->net->answer[which].n, some = 0;
+    const pcv_spec *s = pcv_spec_answer(&f->net->spec, which);
+
+    if (s->task == PCV_FILL)    /* half as many again, for the luck of it */
+        some = (int)(1.5 * f->run->mask * all) + 8;
+    if (s->task == PCV_RECONSTRUCT && f->learn)
+        some = f->run->points;
+    return some && some < all ? some : all;
 }
 
-/* Moves a picture; what comes in from outside repeats the edge. */
-static int shift_image(pcv_array *x, int dy, int dx)
+static int open_target(pcv_feeding *f, int which)
 {
-    int c = (int)x->dim[0], h = (int)x->dim[1], w = (int)x->dim[2];
-    float *out = pcv_alloc(pcv_array_count(x), sizeof *out);
-    const float *in = x->data;
+    pcv_target *t = &f->target[which];
+    size_t outputs = (size_t)f->net->answer[which].outputs;
+    size_t rows;
 
-    if (!out)
+    t->asked = most_asked(f, which);
+    rows = (size_t)f->room * (size_t)t->asked;
+    if (t->asked < f->net->answer[which].n &&
+        !(t->index = pcv_alloc(rows, sizeof *t->index)))
         return -1;
-    for (int k = 0; k < c; k++)
-        for (int i = 0; i < h; i++)
-            for (int e = 0; e < w; e++)
-                out[(k * h + i) * w + e] =
-                    in[(k * h + clamp(i - dy, h)) * w + clamp(e - dx, w)];
-    pcv_free(x->data);
-    x->data = out;
+    t->want = pcv_alloc(rows * outputs, sizeof *t->want);
+    return t->want ? 0 : -1;
+}
+
+int pcv_feeding_open(pcv_feeding *f, const pcv_net *net, const pcv_run_spec *r,
+                     const pcv_columns_of *of, const pcv_split *split,
+                     bool learn, int room)
+{
+    size_t n = (size_t)room;
+
+    *f = (pcv_feeding){ .net = net, .run = r, .of = of, .split = split,
+                        .learn = learn, .room = room,
+                        .parts = pcv_spec_count(&net->spec) };
+    f->place = pcv_alloc(n, sizeof *f->place);
+    f->present = pcv_alloc(n, sizeof *f->present);
+    f->x = pcv_alloc(n * (size_t)f->parts, sizeof *f->x);
+    f->px = pcv_alloc(n * (size_t)f->parts, sizeof *f->px);
+    f->what = pcv_alloc(n, sizeof *f->what);
+    f->code = pcv_alloc(n, sizeof *f->code);
+    if (!f->place || !f->present || !f->x || !f->px || !f->what || !f->code)
+        return -1;
+    for (int i = 0; i < net->answers; i++)
+        if (open_target(f, i) < 0)
+            return -1;
     return 0;
 }
 
-/* Moves sound; silence comes in. */
-static int shift_sound(pcv_array *x, int d)
+static void drop_inputs(pcv_feeding *f)
 {
-    int n = (int)x->dim[0];
-    float *out = pcv_alloc((size_t)n, sizeof *out);
-    const float *in = x->data;
-
-    if (!out)
-        return -1;
-    for (int i = 0; i < n; i++)
-        out[i] = i - d >= 0 && i - d < n ? in[i - d] : 0;
-    pcv_free(x->data);
-    x->data = out;
-    return 0;
+    for (int i = 0; f->x && i < f->room * f->parts; i++)
+        pcv_array_free(&f->x[i]);
 }
 
-static void add_noise(const feed_job *j, int item, pcv_array *x)
+void pcv_feeding_close(pcv_feeding *f)
 {
-    float *v = x->data;
-    size_t n = pcv_array_count(x);
-    uint64_t stream = (j->step * 65536 + (uint64_t)item) * 2 + 1;
-
-    for (size_t i = 0; i < n; i++)
-        v[i] += (float)(j->r->noise *
-                        pcv_normal((uint64_t)j->r->seed + 104729, stream, i));
-}
-
-static int augment(const feed_job *j, int item, pcv_array *x)
-{
-    const pcv_run_spec *r = j->r;
-    int modality = j->prep->modality;
-
-    if (x->dtype != PCV_F32)
-        return 0;
-    if (r->shift && modality == PCV_IMAGE &&
-        shift_image(x, offset(j, item, 0, r->shift),
-                    offset(j, item, 1, r->shift)) < 0)
-        return -1;
-    if (r->shift && modality == PCV_SOUND &&
-        shift_sound(x, offset(j, item, 0, r->shift)) < 0)
-        return -1;
-    if (r->gain > 0 && modality == PCV_SOUND) {
-        double u = pcv_uniform((uint64_t)r->seed + 7919,
-                               j->step * 65536 + (uint64_t)item, 2);
-        float g = (float)pow(10, (2 * u - 1) * r->gain / 20);
-        float *v = x->data;
-
-        for (size_t i = 0; i < x->dim[0]; i++)
-            v[i] *= g;
+    drop_inputs(f);
+    for (int i = 0; i < PCV_MOST_PARTS; i++) {
+        pcv_free(f->target[i].index);
+        pcv_free(f->target[i].want);
     }
-    if (r->noise > 0)
-        add_noise(j, item, x);
-    return 0;
+    pcv_free(f->place);
+    pcv_free(f->present);
+    pcv_free(f->x);
+    pcv_free(f->px);
+    pcv_free(f->what);
+    pcv_free(f->code);
+    *f = (pcv_feeding){0};
 }
 
-static int make(const feed_job *j, int i)
-{
-    pcv_dataset *d = j->s->data;
-    size_t k = j->s->which[j->order[i]];
-    const pcv_media *m = pcv_dataset_get(d, k);
+/* ---- which parts, in which order ------------------------------------- */
 
-    if (!m || pcv_prepare(j->prep, m, pcv_dataset_name(d, k), &j->x[i]) < 0)
+/* Parts are left out each for itself, but never all of them. */
+static unsigned parts_of(const pcv_feeding *f, const uint32_t *order, int k)
+{
+    size_t example = f->split->which[order[k]];
+    uint64_t stream = f->step * 65536 + (uint64_t)k;
+    unsigned have = 0, kept = 0;
+
+    for (int p = 0; p < f->parts; p++)
+        if (!part_spec(f, p)->masked &&
+            pcv_dataset_has(f->split->data, example, f->of->part[p]))
+            have |= 1u << p;
+    for (int p = 0; p < f->parts; p++)
+        if (f->learn && f->run->drop_parts > 0 &&
+            pcv_uniform((uint64_t)f->run->seed + 32452843, stream,
+                        (uint64_t)p) < f->run->drop_parts)
+            continue;
+        else
+            kept |= have & 1u << p;
+    return kept ? kept : have;
+}
+
+/* The places of the batch, those with the same parts together, in the order
+ * of the sets' first appearance; of them first .. first+items are ours. */
+static void arrange(pcv_feeding *f, const uint32_t *order, int whole)
+{
+    int at = 0, mine = 0;
+    unsigned done[1 << 8 >> 3] = {0};   /* sets that had their turn, as bits */
+
+    for (int i = 0; i < whole && mine < f->items; i++) {
+        unsigned set = parts_of(f, order, i);
+
+        if (done[set / 8] & 1u << set % 8)
+            continue;
+        done[set / 8] |= 1u << set % 8;
+        for (int k = i; k < whole && mine < f->items; k++) {
+            if (f->parts > 1 && parts_of(f, order, k) != set)
+                continue;
+            if (at++ < f->first)
+                continue;
+            f->place[mine] = k;
+            f->present[mine++] = f->parts > 1 ? set
+                                              : parts_of(f, order, k);
+        }
+    }
+}
+
+int pcv_feed_group(const pcv_feeding *f, int from)
+{
+    int n = 1;
+
+    while (from + n < f->items && f->present[from + n] == f->present[from])
+        n++;
+    return n;
+}
+
+/* ---- one example ----------------------------------------------------- */
+
+/* Running text begins anywhere within its piece. */
+static pcv_media cut_text(const pcv_feeding *f, const pcv_media *m,
+                          uint64_t stream)
+{
+    size_t piece = f->of->columns.piece, n = m->array.dim[0], at = 0;
+    pcv_media cut = *m;
+
+    if (f->learn && n > piece)
+        at = (size_t)(pcv_uniform((uint64_t)f->run->seed + 49979687, stream, 0)
+                      * (double)(n - piece + 1));
+    cut.array.dim[0] = n - at < piece ? n - at : piece;
+    cut.array.data = (char *)m->array.data + at;
+    return cut;
+}
+
+static int make_part(pcv_feeding *f, int i, int p)
+{
+    pcv_dataset *d = f->split->data;
+    size_t example = f->split->which[f->order[f->place[i]]];
+    uint64_t stream = f->step * 65536 + (uint64_t)f->place[i];
+    const pcv_prep *prep = &part_spec(f, p)->prep;
+    pcv_array *x = &f->x[i * f->parts + p];
+    const pcv_media *m = pcv_dataset_get(d, example, f->of->part[p]);
+    pcv_media cut;
+
+    if (m && f->of->columns.form == PCV_EXAMPLES_TEXT) {
+        cut = cut_text(f, m, stream);
+        m = &cut;
+    }
+    if (!m || pcv_prepare(prep, m, pcv_dataset_name(d, example), x) < 0)
         return -1;
-    j->label[i] = pcv_dataset_class(d, k);
-    return j->r ? augment(j, i, &j->x[i]) : 0;
+    f->px[i * f->parts + p] = x;
+    return f->learn ? pcv_augment(f->run, prep, stream, x) : 0;
+}
+
+static int make(pcv_feeding *f, int i)
+{
+    for (int p = 0; p < f->parts; p++) {
+        f->px[i * f->parts + p] = NULL;
+        if ((f->present[i] & 1u << p) && make_part(f, i, p) < 0)
+            return -1;
+    }
+    return pcv_want(f, i);
 }
 
 /* Messages are kept per thread, so a failing example carries its own. */
 static void make_one(void *arg, int i)
 {
-    const feed_job *j = arg;
+    pcv_feeding *f = arg;
 
-    if (make(j, i) == 0)
+    f->code[i] = 0;
+    if (make(f, i) == 0)
         return;
-    j->code[i] = pcv_error_code();
-    j->what[i] = pcv_strdup(pcv_error());
+    f->code[i] = pcv_error_code();
+    f->what[i] = pcv_strdup(pcv_error());
     pcv_error_clear();
 }
 
-int pcv_feed(const pcv_split *s, const pcv_prep *prep, const uint32_t *order,
-             int items, const pcv_run_spec *r, uint64_t step, pcv_array *x,
-             int *label)
+static int report(pcv_feeding *f)
 {
-    feed_job j = { s, prep, order, r, step, x, label, NULL, NULL };
     int bad = 0;
 
-    memset(x, 0, (size_t)items * sizeof *x);
-    j.what = pcv_alloc((size_t)items, sizeof *j.what);
-    j.code = pcv_alloc((size_t)items, sizeof *j.code);
-    if (!j.what || !j.code) {
-        pcv_free(j.what);
-        pcv_free(j.code);
-        return -1;
-    }
-    pcv_parallel(items, make_one, &j);
-    for (int i = 0; i < items; i++) {
-        if (j.code[i]) {
-            pcv_fail(j.code[i], "%s", j.what[i] ? j.what[i] : "out of memory");
+    for (int i = 0; i < f->items; i++) {
+        if (f->code[i]) {
+            pcv_fail(f->code[i], "%s", f->what[i] ? f->what[i]
+                                                  : "out of memory");
             bad = -1;
         }
-        pcv_free(j.what[i]);
+        pcv_free(f->what[i]);
+        f->what[i] = NULL;
     }
-    pcv_free(j.what);
-    pcv_free(j.code);
-    for (int i = 0; bad && i < items; i++)
-        pcv_array_free(&x[i]);
     return bad;
+}
+
+int pcv_feed(pcv_feeding *f, const uint32_t *order, int whole, int first,
+             int items, uint64_t step)
+{
+    drop_inputs(f);
+    f->order = order;
+    f->first = first;
+    f->items = items;
+    f->step = step;
+    arrange(f, order, whole);
+    pcv_parallel(items, make_one, f);
+    return report(f);
 }

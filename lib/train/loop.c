@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -24,10 +25,9 @@ typedef struct {
     uint32_t *order;            /* of the training split in this epoch */
     uint64_t order_epoch;
     int batch;
-    pcv_array *x;
-    const pcv_array **px;
-    int *label, *index;
-    pcv_target target;
+    pcv_feeding feed;
+    pcv_score score[PCV_MOST_PARTS];    /* of each answer, last evaluated */
+    pcv_buf fresh;              /* parameters that init did not have */
     double rate, norm;          /* of the last step */
     double started;             /* seconds, and the step then */
     uint64_t started_at;
@@ -54,12 +54,22 @@ static int make_settings(run *r)
 {
     pcv_buf v = {0};
     const pcv_field *f;
+    const pcv_row *row;
+    pcv_spec standard;
 
     for (int i = 0; (f = pcv_spec_field(i)); i++) {
         pcv_buf_clear(&v);
         pcv_spec_get(&r->t->spec, f->name, &v);
         add_setting(&r->settings, f->name, &v);
     }
+    pcv_spec_default(&standard);
+    for (int i = 0; (row = pcv_spec_row(i)); i++)
+        if ((row->flags & PCV_ROW_GIVEN) &&
+            !pcv_row_same(row, &r->t->spec, &standard)) {
+            pcv_buf_clear(&v);
+            pcv_spec_get(&r->t->spec, row->field.name, &v);
+            add_setting(&r->settings, row->field.name, &v);
+        }
     for (int i = 0; (f = pcv_run_field(i)); i++) {
         pcv_buf_clear(&v);
         pcv_run_get(&r->t->run, f->name, &v);
@@ -72,11 +82,17 @@ static int make_settings(run *r)
 static int open_net(run *r)
 {
     const pcv_run_spec *s = &r->t->run;
+    int count[PCV_MOST_COUNTS];
 
-    if (pcv_net_build(&r->net, &r->t->spec) < 0 ||
+    if (pcv_nested_counts(&r->t->spec, count) < 0 ||
+        pcv_net_build(&r->net, &r->t->spec) < 0 ||
         pcv_net_init(&r->net, (uint64_t)s->seed) < 0 ||
         pcv_params_grads(&r->net.params) < 0)
         return -1;
+    if (*s->init && !r->t->resume &&
+        pcv_tune_init(&r->net, s->init, &r->fresh) < 0)
+        return -1;
+    pcv_tune_freeze(&r->net, s->freeze);
     return pcv_moments_open(&r->moments, &r->net.params);
 }
 
@@ -92,29 +108,17 @@ static int open_steps(run *r)
                              : (uint64_t)ceil(s->epochs * (double)r->per_epoch);
     r->order_epoch = UINT64_MAX;
     r->order = pcv_alloc(n, sizeof *r->order);
-    r->x = pcv_alloc((size_t)r->batch, sizeof *r->x);
-    r->px = pcv_alloc((size_t)r->batch, sizeof *r->px);
-    r->label = pcv_alloc((size_t)r->batch, sizeof *r->label);
-    return r->order && r->x && r->px && r->label ? 0 : -1;
+    return r->order ? pcv_feeding_open(&r->feed, &r->net, s, &r->splits.of,
+                                       &r->splits.train, true, r->batch) : -1;
 }
 
-static int open_target(run *r)
+static int most_asked(const run *r)
 {
-    int all = r->net.answer[0].n, points = r->t->run.points;
+    int most = 1;
 
-    r->target.label = r->label;
-    r->target.asked = all;
-    if (r->t->spec.task == PCV_CLASSIFY)
-        return 0;
-    if (points && points < all) {
-        r->target.asked = points;
-        if (!(r->index = pcv_alloc((size_t)points, sizeof *r->index)))
-            return -1;
-        r->target.index = r->index;
-    }
-    r->target.target = pcv_alloc((size_t)r->batch * (size_t)r->target.asked,
-                                 (size_t)r->t->spec.outputs * sizeof(real));
-    return r->target.target ? 0 : -1;
+    for (int i = 0; i < r->net.answers; i++)
+        most = r->feed.target[i].asked > most ? r->feed.target[i].asked : most;
+    return most;
 }
 
 static int make_directory(const char *dir)
@@ -131,9 +135,9 @@ static int open_run(run *r)
     r->state.best = -(double)INFINITY;
     if (pcv_splits_open(&r->splits, &t->spec, &t->run, t->data, t->val) < 0 ||
         make_settings(r) < 0 || open_net(r) < 0 || open_steps(r) < 0 ||
-        open_target(r) < 0 || make_directory(t->dir) < 0)
+        make_directory(t->dir) < 0)
         return -1;
-    pcv_session_open(&r->s, &r->net, true, r->target.asked);
+    pcv_session_open(&r->s, &r->net, true, most_asked(r));
     r->s.most = (size_t)(t->run.max_mem * 1e6);
     if (!t->resume)
         return 0;
@@ -144,16 +148,13 @@ static int open_run(run *r)
 static void close_run(run *r)
 {
     pcv_session_close(&r->s);
+    pcv_feeding_close(&r->feed);
     pcv_moments_close(&r->moments);
     pcv_net_free(&r->net);
     pcv_splits_close(&r->splits);
     pcv_buf_free(&r->settings);
+    pcv_buf_free(&r->fresh);
     pcv_free(r->order);
-    pcv_free(r->x);
-    pcv_free(r->px);
-    pcv_free(r->label);
-    pcv_free(r->index);
-    pcv_free(r->target.target);
 }
 
 /* ---- events ---------------------------------------------------------- */
@@ -170,6 +171,23 @@ static void add_number(pcv_buf *b, const char *key, double v)
 {
     pcv_buf_printf(b, ",\"%s\":", key);
     pcv_json_number(b, v);
+}
+
+/* Scores of every answer, where there are several. */
+static void add_scores(const run *r, pcv_buf *b)
+{
+    pcv_buf_puts(b, ",\"answers\":{");
+    for (int i = 0; i < r->net.answers; i++) {
+        const char *name = pcv_spec_answer_name(&r->net.spec, i);
+
+        pcv_buf_puts(b, i ? ",\"" : "\"");
+        pcv_buf_json(b, name, strlen(name));
+        pcv_buf_puts(b, "\":{\"loss\":");
+        pcv_json_number(b, r->score[i].loss);
+        add_number(b, "accuracy", r->score[i].accuracy);
+        pcv_buf_puts(b, "}");
+    }
+    pcv_buf_puts(b, "}");
 }
 
 static void event_json(const run *r, const pcv_event *e, pcv_buf *b)
@@ -190,13 +208,19 @@ static void event_json(const run *r, const pcv_event *e, pcv_buf *b)
         add_number(b, "loss", e->loss);
         add_number(b, "accuracy", e->accuracy);
     }
+    if (!strcmp(e->event, "eval") && r->net.answers > 1)
+        add_scores(r, b);
     if (!strcmp(e->event, "step")) {
         add_number(b, "lr", e->rate);
         add_number(b, "gnorm", e->norm);
         add_number(b, "items_per_s", e->items_per_second);
     }
-    if (e->text)
-        pcv_buf_printf(b, ",\"why\":\"%s\"", e->text);
+    if (e->text) {
+        pcv_buf_printf(b, ",\"%s\":\"",
+                       strcmp(e->event, "start") ? "why" : "fresh");
+        pcv_buf_json(b, e->text, strlen(e->text));
+        pcv_buf_puts(b, "\"");
+    }
     pcv_buf_puts(b, "}");
 }
 
@@ -241,12 +265,15 @@ static bool has_val(const run *r)
  * asked for and can be known. */
 static int evaluate(run *r)
 {
-    double loss, accuracy, score;
+    pcv_evaluation_how how = {0};
+    pcv_score all;
+    double score;
 
-    if (pcv_training_evaluate(&r->net, &r->splits.val, &loss, &accuracy) < 0)
+    if (pcv_training_evaluate(&r->net, &r->t->run, &r->splits.of,
+                              &r->splits.val, &how, r->score, &all) < 0)
         return -1;
-    tell(r, "eval", loss, accuracy, NULL);
-    score = isnan(accuracy) ? -loss : accuracy - 1e-9 * loss;
+    tell(r, "eval", all.loss, all.accuracy, NULL);
+    score = isnan(all.accuracy) ? -all.loss : all.accuracy - 1e-9 * all.loss;
     if (score > r->state.best) {
         r->state.best = score;
         if (r->t->run.keep_best)
@@ -264,15 +291,6 @@ static void order_for(run *r, uint64_t epoch)
     pcv_shuffle((uint64_t)r->t->run.seed, epoch, r->order,
                 r->splits.train.count);
     r->order_epoch = epoch;
-}
-
-static void choose_points(run *r)
-{
-    int all = r->net.answer[0].n;
-
-    for (int i = 0; r->index && i < r->target.asked; i++)
-        r->index[i] = (int)(pcv_uniform((uint64_t)r->t->run.seed + 15485863,
-                                        r->state.step, (uint64_t)i) * all);
 }
 
 static int broken(const run *r, double loss)
@@ -295,21 +313,69 @@ static int broken(const run *r, double loss)
                     loss);
 }
 
-/* Forward, backward, update, on inputs that are bound. */
-static int learn(run *r, const pcv_pass *pass, int items)
+/* Items from .. that have the same parts: adds to the gradients; the loss of
+ * each answer counts by its weight over the rows that want something. */
+static int learn_group(run *r, pcv_pass *pass, int from, int items,
+                       const double wanted[PCV_MOST_PARTS],
+                       pcv_tally tally[PCV_MOST_PARTS])
+{
+    const pcv_feeding *f = &r->feed;
+
+    pass->first = f->first + from;
+    if (pcv_session_bind(&r->s, f->px + from * f->parts, items) < 0)
+        return -1;
+    pcv_session_encode(&r->s, pass);
+    pcv_session_backward_start(&r->s);
+    for (int a = 0; a < r->net.answers; a++) {
+        const pcv_target *t = &f->target[a];
+        double weight = pcv_spec_answer(&r->net.spec, a)->weight;
+
+        if (!(weight > 0) || !(pcv_wanted(f, a, from, items) > 0))
+            continue;
+        pcv_session_decode(&r->s, pass, a,
+                           t->index ? t->index + from * t->asked : NULL,
+                           t->asked);
+        pcv_objective(&r->s, f, a, from, weight / wanted[a], &tally[a]);
+        pcv_session_backward_answer(&r->s, pass, t->asked);
+    }
+    if (r->t->run.freeze == PCV_FREEZE_NONE)
+        pcv_session_backward_encode(&r->s, pass);
+    return 0;
+}
+
+/* Forward and backward over the batch: gradients, and the loss. */
+static int make_gradients(run *r, pcv_pass *pass,
+                          pcv_tally tally[PCV_MOST_PARTS], double *loss)
+{
+    const pcv_feeding *f = &r->feed;
+    double wanted[PCV_MOST_PARTS];
+    int n = 0;
+
+    memset(r->net.params.g, 0, r->net.params.total * sizeof(real));
+    for (int a = 0; a < r->net.answers; a++)
+        wanted[a] = pcv_wanted(f, a, 0, f->items);
+    pcv_session_latents(&r->s, pcv_nested_draw(&r->net.spec,
+                                               (uint64_t)r->t->run.seed,
+                                               r->state.step));
+    for (int from = 0; from < f->items; from += n) {
+        n = pcv_feed_group(f, from);
+        if (learn_group(r, pass, from, n, wanted, tally) < 0)
+            return -1;
+    }
+    *loss = 0;
+    for (int a = 0; a < r->net.answers; a++)
+        if (wanted[a] > 0)
+            *loss += pcv_spec_answer(&r->net.spec, a)->weight *
+                     tally[a].loss / wanted[a];
+    return 0;
+}
+
+static int update(run *r, double loss)
 {
     const pcv_run_spec *s = &r->t->run;
     pcv_params *p = &r->net.params;
-    double loss, scale = 1;
-    int right;
+    double scale = 1;
 
-    memset(p->g, 0, p->total * sizeof *p->g);
-    pcv_session_encode(&r->s, pass);
-    pcv_session_decode(&r->s, pass, 0, r->target.index, r->target.asked);
-    if (r->target.target)
-        pcv_target_values(&r->net, r->x, items, &r->target);
-    loss = pcv_objective(&r->s, &r->target, s->smoothing, true, &right);
-    pcv_session_backward(&r->s, pass, r->target.asked);
     r->norm = pcv_gradient_norm(p);
     if (!isfinite(loss) || !isfinite(r->norm))
         return broken(r, loss);
@@ -317,33 +383,29 @@ static int learn(run *r, const pcv_pass *pass, int items)
         scale = s->clip / r->norm;
     r->rate = pcv_learning_rate(s, r->state.step, r->steps);
     pcv_optimize(&r->moments, s, p, r->state.step + 1, r->rate, scale);
-    r->state.step++;
-    r->state.loss_sum += loss * items;
-    r->state.right_sum += right;
-    r->state.seen_sum += items;
     return 0;
 }
 
 static int step(run *r)
 {
     const pcv_run_spec *s = &r->t->run;
-    pcv_pass pass = { (uint64_t)s->seed + 1, r->state.step, s->dropout };
+    pcv_pass pass = { (uint64_t)s->seed + 1, r->state.step, s->dropout, 0 };
     uint64_t at = r->state.step % r->per_epoch * (uint64_t)r->batch;
-    int result;
+    pcv_tally tally[PCV_MOST_PARTS] = {{0}}, *main;
+    double loss;
 
     order_for(r, r->state.step / r->per_epoch);
-    choose_points(r);
-    if (pcv_feed(&r->splits.train, &r->t->spec.prep, r->order + at, r->batch, s,
-                 r->state.step, r->x, r->label) < 0)
+    if (pcv_feed(&r->feed, r->order + at, r->batch, 0, r->batch,
+                 r->state.step) < 0 ||
+        make_gradients(r, &pass, tally, &loss) < 0 || update(r, loss) < 0)
         return -1;
-    for (int i = 0; i < r->batch; i++)
-        r->px[i] = &r->x[i];
-    result = pcv_session_bind(&r->s, r->px, r->batch);
-    if (result == 0)
-        result = learn(r, &pass, r->batch);
-    for (int i = 0; i < r->batch; i++)
-        pcv_array_free(&r->x[i]);
-    return result;
+    main = &tally[pcv_main_answer(&r->net)];
+    r->state.step++;
+    r->state.loss_sum += loss * r->batch;
+    r->state.seen_sum += r->batch;
+    r->state.right_sum += main->right;
+    r->state.asked_sum += main->rows;
+    return 0;
 }
 
 /* ---- the loop -------------------------------------------------------- */
@@ -360,13 +422,15 @@ static bool due(const run *r, int every)
 static int after_step(run *r)
 {
     const pcv_run_spec *s = &r->t->run;
-    bool classify = r->t->spec.task == PCV_CLASSIFY;
-    int answer = tell(r, "step", r->state.loss_sum / r->state.seen_sum,
-                      classify ? r->state.right_sum / r->state.seen_sum : none,
-                      NULL);
+    const pcv_spec *main = pcv_spec_answer(&r->net.spec,
+                                           pcv_main_answer(&r->net));
+    pcv_state *t = &r->state;
+    int answer = tell(r, "step", t->loss_sum / t->seen_sum,
+                      pcv_task_counts(main->task) && t->asked_sum > 0
+                          ? t->right_sum / t->asked_sum : none, NULL);
 
     if (due(r, 0))
-        r->state.loss_sum = r->state.right_sum = r->state.seen_sum = 0;
+        t->loss_sum = t->right_sum = t->seen_sum = t->asked_sum = 0;
     if (has_val(r) && due(r, s->eval_every) && evaluate(r) < 0)
         return -1;
     if ((due(r, s->save_every) || answer != PCV_WATCH_GO_ON) &&
@@ -380,6 +444,22 @@ static bool model_missing(const run *r)
     return !(r->t->run.keep_best && has_val(r) && isfinite(r->state.best));
 }
 
+/* The smallest count that is good enough becomes the model. */
+static int choose_latents(run *r)
+{
+    int latents;
+    char text[64];
+
+    if (pcv_nested_choose(&r->net, &r->t->run, &r->splits, &latents) < 0)
+        return -1;
+    pcv_nested_cut(&r->net, latents);
+    if (pcv_net_save(&r->net, r->t->dir) < 0)
+        return -1;
+    snprintf(text, sizeof text, "done with %d latents", latents);
+    tell(r, "stop", none, none, text);
+    return 0;
+}
+
 static int train(run *r)
 {
     int result = 0;
@@ -389,16 +469,16 @@ static int train(run *r)
     if (r->t->resume)
         tell(r, "resume", none, none, NULL);
     else
-        tell(r, "start", none, none, NULL);
+        tell(r, "start", none, none, r->fresh.data);
     while (result == 0 && r->state.step < r->steps) {
         result = step(r);
         if (result == 0)
             result = after_step(r);
     }
-    if (result < 0)
+    if (result < 0 || (r->steps == 0 && save_checkpoint(r) < 0))
         return -1;
-    if (r->steps == 0 && save_checkpoint(r) < 0)
-        return -1;
+    if (result == 0 && r->t->run.choose && has_val(r))
+        return choose_latents(r);
     if (model_missing(r) && pcv_net_save(&r->net, r->t->dir) < 0)
         return -1;
     tell(r, "stop", none, none, result ? "asked to" : "done");

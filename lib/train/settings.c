@@ -55,6 +55,30 @@ static const pcv_row rows[] = {
       0, "max_mem", PCV_ROW_REAL, AT(max_mem), 0, 0, 1e9 },
     { { "points", "reconstruct: queries per example and step; 0 all", "N" },
       0, "points", PCV_ROW_INT, AT(points), 0, 0, BIG },
+    { { "examples", "what DATA is: files (a directory, a list, a pair of "
+        "arrays), lines of label<TAB>text, or running text",
+        "files|lines|text" },
+      0, "examples", PCV_ROW_WORD, AT(examples), PCV_EXAMPLES_FILES, 0, 0 },
+    { { "mask", "fill: share of the bytes that are masked", "X" },
+      0, "mask", PCV_ROW_REAL, AT(mask), 0.15, 0.001, 0.9 },
+    { { "mask-words", "fill: whole words are masked, not single bytes",
+        "no|yes" },
+      0, "mask_words", PCV_ROW_BOOL, AT(mask_words), 1, 0, 1 },
+    { { "drop-parts", "parts: probability that one is left out of an example "
+        "(never all)", "X" },
+      0, "drop_parts", PCV_ROW_REAL, AT(drop_parts), 0, 0, 0.95 },
+    { { "init", "a model whose weights to begin with, and whose settings are "
+        "the defaults", "DIR" },
+      0, "init", PCV_ROW_TEXT, AT(init), 0, 0, 0 },
+    { { "freeze", "what is not trained: encoder (all before the decoder), body "
+        "(all but the last layer)", "none|encoder|body" },
+      0, "freeze", PCV_ROW_WORD, AT(freeze), PCV_FREEZE_NONE, 0, 0 },
+    { { "choose-latents", "at the end keep the smallest of the nested counts "
+        "that is good enough (latents=auto)", "no|yes" },
+      0, "choose_latents", PCV_ROW_BOOL, AT(choose), 0, 0, 1 },
+    { { "margin", "choose-latents: good enough is at most X points of accuracy "
+        "below all of them", "X" },
+      0, "margin", PCV_ROW_REAL, AT(margin), 0.5, 0, 100 },
     { { "shift", "augment: move by up to N pixels or samples", "N" },
       0, "shift", PCV_ROW_INT, AT(shift), 0, 0, 1 << 20 },
     { { "gain", "augment: sound louder or softer by up to X dB", "X" },

@@ -50,49 +50,174 @@ static int names_from(pcv_spec *spec, const char *path, size_t labels)
     return r;
 }
 
-static int take_labels(pcv_spec *spec, const pcv_run_spec *run,
-                       const pcv_dataset *d)
+/* ---- what a model reads and wants ------------------------------------ */
+
+static int label_kind(int task)
 {
-    size_t n = pcv_dataset_labels(d);
+    return task == PCV_CLASSIFY ? PCV_COLUMN_CLASS
+           : task == PCV_TAGS ? PCV_COLUMN_TAGS : PCV_COLUMN_NUMBERS;
+}
+
+static bool has_label(int task)
+{
+    return task == PCV_CLASSIFY || task == PCV_TAGS || task == PCV_VALUES;
+}
+
+/* A part that is a class is not looked at: it is what is wanted. */
+static void part_columns(const pcv_spec *spec, pcv_columns_of *of)
+{
+    of->columns.named = true;
+    of->columns.columns = spec->parts;
+    for (int i = 0; i < spec->parts; i++) {
+        const pcv_spec *p = &spec->part[i];
+        bool wanted = p->prep.modality == PCV_ONE_HOT;
+
+        of->part[i] = i;
+        of->columns.column[i] = (pcv_column){
+            spec->part_name[i],
+            wanted ? label_kind(p->task) : PCV_COLUMN_MEDIA,
+            p->prep.modality == PCV_BYTES
+        };
+    }
+}
+
+/* The columns of the answers, once it is known which there are. */
+static void answer_columns(const pcv_spec *spec, pcv_columns_of *of)
+{
+    for (int which = 0; which < pcv_spec_answers(spec); which++) {
+        const pcv_spec *s = pcv_spec_answer(spec, which);
+
+        of->answer[which] = -1;
+        if (spec->parts && s->prep.modality == PCV_ONE_HOT)
+            of->answer[which] = (int)(s - spec->part);
+        if (!spec->parts && has_label(s->task))
+            of->answer[which] = 1;
+    }
+}
+
+void pcv_spec_columns(const pcv_spec *spec, const pcv_run_spec *r,
+                      pcv_columns_of *of)
+{
+    int special = spec->prep.special ? 2 : 0;
+
+    memset(of, 0, sizeof *of);
+    of->columns.form = r->examples;
+    of->columns.piece = spec->prep.length > special
+                            ? (size_t)(spec->prep.length - special) : 1;
+    if (spec->parts) {
+        part_columns(spec, of);
+    } else {
+        of->columns.columns = has_label(spec->task) ? 2 : 1;
+        of->columns.column[0] = (pcv_column){
+            "input", PCV_COLUMN_MEDIA, spec->prep.modality == PCV_BYTES };
+        of->columns.column[1] = (pcv_column){ "label", label_kind(spec->task),
+                                              false };
+    }
+    answer_columns(spec, of);
+}
+
+void pcv_spec_reading(const pcv_spec *spec, pcv_reading *how)
+{
+    pcv_reading_default(how);
+    how->bytes = spec->prep.modality == PCV_BYTES;
+}
+
+/* ---- and learns from the data ---------------------------------------- */
+
+static int set_outputs(pcv_spec *s, size_t have, const char *what)
+{
+    if (s->outputs && (size_t)s->outputs != have)
+        return pcv_fail(EX_DATAERR, "outputs is %d, but the data has %zu %s",
+                        s->outputs, have, what);
+    s->outputs = (int)have;
+    return 0;
+}
+
+static int take_labels(pcv_spec *s, const pcv_run_spec *run,
+                       const pcv_dataset *d, int column)
+{
+    size_t n = pcv_dataset_labels(d, column);
     const char **label;
     int r;
 
-    if (spec->task == PCV_RECONSTRUCT) {
-        spec->outputs = spec->prep.modality == PCV_SOUND ? spec->patch
-                                                         : spec->prep.channels;
-        return 0;
-    }
-    if (spec->outputs && (size_t)spec->outputs != n)
-        return pcv_fail(EX_DATAERR, "outputs is %d, but the data has %zu "
-                        "labels", spec->outputs, n);
+    if (set_outputs(s, n, "labels") < 0)
+        return -1;
     if (*run->labels)
-        return names_from(spec, run->labels, n);
+        return names_from(s, run->labels, n);
     if (!(label = pcv_alloc(n, sizeof *label)))
         return -1;
     for (size_t i = 0; i < n; i++)
-        label[i] = pcv_dataset_label(d, i);
-    r = pcv_spec_set_labels(spec, label, (int)n);
+        label[i] = pcv_dataset_label(d, column, i);
+    r = pcv_spec_set_labels(s, label, (int)n);
     pcv_free(label);
     return r;
 }
 
-/* Held-out data must name its classes as the training data does. */
-static int same_labels(const pcv_spec *spec, const pcv_dataset *data,
-                       const pcv_dataset *held)
+static int take_label_column(pcv_spec *s, const pcv_run_spec *run,
+                             const pcv_dataset *d, int column)
 {
-    size_t n = spec->task == PCV_CLASSIFY ? pcv_dataset_labels(held) : 0;
+    int r = s->task == PCV_VALUES
+                ? set_outputs(s, pcv_dataset_width(d, column), "numbers")
+                : take_labels(s, run, d, column);
 
-    for (size_t i = 0; i < n; i++) {
-        const char *have = pcv_dataset_label(held, i);
-        const char *want = i < pcv_dataset_labels(data)
-                               ? pcv_dataset_label(data, i) : "-";
-
-        if (strcmp(have, want))
-            return pcv_fail(EX_DATAERR, "label %zu of the validation data is "
-                            "'%s', of the training data '%s'", i, have, want);
-    }
-    return 0;
+    if (s->prep.modality == PCV_ONE_HOT)
+        s->prep.channels = s->outputs;
+    s->queries = 1;             /* whatever the model began as */
+    s->tied = 0;
+    return r;
 }
+
+/* What has no label answers with itself. */
+static void take_input(pcv_spec *s)
+{
+    if (s->task == PCV_FILL) {
+        s->outputs = s->vocab;
+        s->queries = s->prep.length;
+    }
+    if (s->task == PCV_RECONSTRUCT)
+        s->outputs = s->prep.modality == PCV_SOUND ? s->patch
+                                                   : s->prep.channels;
+}
+
+static int take_outputs(pcv_spec *spec, const pcv_run_spec *run,
+                        const pcv_dataset *d, pcv_columns_of *of)
+{
+    int r = 0;
+
+    for (int i = 0; r == 0 && i < pcv_spec_count(spec); i++) {
+        pcv_spec *s = spec->parts ? &spec->part[i] : spec;
+        bool labelled = spec->parts ? s->prep.modality == PCV_ONE_HOT
+                                    : has_label(s->task);
+
+        if (labelled)
+            r = take_label_column(s, run, d, spec->parts ? i : 1);
+        else
+            take_input(s);
+    }
+    answer_columns(spec, of);
+    return r;
+}
+
+/* Held-out data may have fewer labels than the training data, but no others. */
+static int adopt_labels(const pcv_dataset *data, pcv_dataset *held,
+                        const pcv_columns_of *of)
+{
+    int r = 0;
+
+    for (int c = 0; r == 0 && c < of->columns.columns; c++) {
+        size_t n = pcv_dataset_labels(data, c);
+        const char **label = pcv_alloc(n + 1, sizeof *label);
+
+        for (size_t k = 0; label && k < n; k++)
+            label[k] = pcv_dataset_label(data, c, k);
+        r = !label ? -1 : n == 0 ? 0
+            : pcv_dataset_adopt(held, c, (char *const *)label, n);
+        pcv_free(label);
+    }
+    return r;
+}
+
+/* ---- the splits ------------------------------------------------------ */
 
 static int hold_out(pcv_splits *s, const pcv_run_spec *r, const char *val,
                     const pcv_reading *how)
@@ -103,7 +228,8 @@ static int hold_out(pcv_splits *s, const pcv_run_spec *r, const char *val,
     if (!s->order)
         return -1;
     if (val) {
-        if (!(s->held = pcv_dataset_open(val, how, KEEP)))
+        if (!(s->held = pcv_dataset_open(val, &s->of.columns, how, KEEP)) ||
+            adopt_labels(s->data, s->held, &s->of) < 0)
             return -1;
         s->val.data = s->held;
         s->val.count = (uint32_t)pcv_dataset_count(s->held);
@@ -130,11 +256,11 @@ int pcv_splits_open(pcv_splits *s, pcv_spec *spec, const pcv_run_spec *r,
     pcv_reading how;
 
     memset(s, 0, sizeof *s);
-    pcv_reading_default(&how);
-    how.bytes = spec->prep.modality == PCV_BYTES;
-    if (!(s->data = pcv_dataset_open(data, &how, KEEP)) ||
-        take_labels(spec, r, s->data) < 0 || hold_out(s, r, val, &how) < 0 ||
-        (s->held && same_labels(spec, s->data, s->held) < 0)) {
+    pcv_spec_reading(spec, &how);
+    pcv_spec_columns(spec, r, &s->of);
+    if (!(s->data = pcv_dataset_open(data, &s->of.columns, &how, KEEP)) ||
+        take_outputs(spec, r, s->data, &s->of) < 0 ||
+        hold_out(s, r, val, &how) < 0) {
         pcv_splits_close(s);
         return -1;
     }

@@ -8,6 +8,7 @@
 /* ---- settings.c: a run as one table ---------------------------------- */
 
 enum pcv_optimizer { PCV_ADAMW, PCV_LAMB };
+enum pcv_freeze { PCV_FREEZE_NONE, PCV_FREEZE_ENCODER, PCV_FREEZE_BODY };
 enum pcv_schedule { PCV_COSINE, PCV_CONSTANT, PCV_STEP };
 
 typedef struct {
@@ -27,6 +28,14 @@ typedef struct {
     int keep_best;              /* model.safetensors is the best evaluated */
     double max_mem;             /* MB for the activations of a step; 0 any */
     int points;                 /* reconstruct: queries per item and step */
+    int examples;               /* enum pcv_examples_form: what DATA is */
+    double mask;                /* fill: share of the bytes that are masked */
+    int mask_words;             /* by whole words */
+    double drop_parts;          /* probability of leaving a part out */
+    char init[PCV_TEXT_SIZE];   /* a model to begin from; "" none */
+    int freeze;                 /* enum pcv_freeze */
+    double margin;              /* latents=auto: points of accuracy */
+    int choose;                 /* latents=auto */
     int shift;                  /* augment: pixels or samples, each way */
     double gain;                /* augment: decibels of sound, each way */
     double noise;               /* augment: standard deviation added */
@@ -58,13 +67,19 @@ double pcv_gradient_norm(const pcv_params *p);
 /* Rate of step `step` (from 0) of `steps`. */
 double pcv_learning_rate(const pcv_run_spec *r, uint64_t step, uint64_t steps);
 
-/* ---- feed.c: examples in batches ------------------------------------- */
+/* ---- splits.c: what is trained on, what is held out ------------------ */
 
-/* Prepared examples of one pass over a data set; the order is a pure function
- * of (seed, epoch). */
+/* Where the spec's inputs and wishes stand in the columns of the data. */
+typedef struct {
+    pcv_columns columns;
+    int part[PCV_MOST_PARTS];   /* column of each part, or of the input */
+    int answer[PCV_MOST_PARTS]; /* of each answer; -1: it is the input itself */
+} pcv_columns_of;
+
+/* Examples of a data set that belong together. */
 typedef struct {
     pcv_dataset *data;
-    const uint32_t *which;      /* examples that belong to this split */
+    const uint32_t *which;
     uint32_t count;
 } pcv_split;
 
@@ -73,21 +88,72 @@ typedef struct {
     pcv_dataset *data, *held;   /* held: NULL when split off from data */
     uint32_t *order;            /* of data: training first, then held out */
     uint32_t *all;              /* 0 .. of held */
+    pcv_columns_of of;
     pcv_split train, val;       /* val.count may be 0 */
 } pcv_splits;
 
-/* Opens the data and sets the spec's outputs and labels from it (a class per
- * label, or the channels to be reconstructed).  0 or -1. */
+/* What a model of that spec reads and wants. */
+void pcv_spec_columns(const pcv_spec *spec, const pcv_run_spec *r,
+                      pcv_columns_of *of);
+/* How its data are read, beside that. */
+void pcv_spec_reading(const pcv_spec *spec, pcv_reading *how);
+/* Opens the data and sets the spec's outputs and labels from it.  0 or -1. */
 int pcv_splits_open(pcv_splits *s, pcv_spec *spec, const pcv_run_spec *r,
                     const char *data, const char *val);
 void pcv_splits_close(pcv_splits *s);
 
-/* Inputs of `items` examples into x (each freed by the caller) and their
- * labels; augmented with the counters (seed, step) unless r is NULL.
- * 0, or -1 naming the example. */
-int pcv_feed(const pcv_split *s, const pcv_prep *prep, const uint32_t *order,
-             int items, const pcv_run_spec *r, uint64_t step, pcv_array *x,
-             int *label);
+/* ---- feed.c: examples in batches ------------------------------------- */
+
+/* What an answer wants of the examples of a batch. */
+typedef struct {
+    int asked;                  /* queries of each item */
+    int *index;                 /* items x asked; NULL: 0 .. of each */
+    real *want;                 /* items x asked x outputs; a row that begins
+                                   with NaN wants nothing */
+} pcv_target;
+
+/* Examples of one step, those with the same parts side by side. */
+typedef struct {
+    const pcv_net *net;
+    const pcv_run_spec *run;
+    const pcv_columns_of *of;
+    const pcv_split *split;
+    bool learn;                 /* augmented, some queries; else as it is */
+    uint64_t step;
+    int room, items, parts;
+    int first;                  /* place of item 0 in the step's whole batch */
+    const uint32_t *order;      /* of the whole batch, .. */
+    int *place;                 /* .. whose places these are: room */
+    unsigned *present;          /* room: the parts that an item has, as bits */
+    pcv_array *x;               /* room x parts; no data: absent */
+    const pcv_array **px;
+    pcv_target target[PCV_MOST_PARTS];  /* of each answer */
+    char **what;                /* room: messages of examples that failed */
+    int *code;
+} pcv_feeding;
+
+int pcv_feeding_open(pcv_feeding *f, const pcv_net *net, const pcv_run_spec *r,
+                     const pcv_columns_of *of, const pcv_split *split,
+                     bool learn, int room);
+void pcv_feeding_close(pcv_feeding *f);
+/* Examples first .. first+items of a step whose whole batch is order[0..whole),
+ * as numbers of the split: prepared, augmented and with what they want as a
+ * function of (seed, step, place in the batch).  0, or -1 naming the example. */
+int pcv_feed(pcv_feeding *f, const uint32_t *order, int whole, int first,
+             int items, uint64_t step);
+/* Items from .. that have the same parts: how many. */
+int pcv_feed_group(const pcv_feeding *f, int from);
+
+/* ---- wants.c: from an example to what is wanted of it ---------------- */
+
+/* Fills item i of every target; may change its input (masked bytes). */
+int pcv_want(pcv_feeding *f, int i);
+
+/* ---- augment.c: examples as they might have been --------------------- */
+
+/* One prepared example in place; stream = step * 65536 + its place.  0, -1. */
+int pcv_augment(const pcv_run_spec *r, const pcv_prep *prep, uint64_t stream,
+                pcv_array *x);
 
 /* ---- checkpoint.c ---------------------------------------------------- */
 
@@ -96,8 +162,8 @@ typedef struct {
     uint64_t step;              /* steps done; the place in the data and the
                                    random numbers follow from it */
     double best;                /* best evaluation so far */
-    double loss_sum;            /* since the last report */
-    double right_sum, seen_sum;
+    double loss_sum, seen_sum;  /* since the last report: of the examples, .. */
+    double right_sum, asked_sum;        /* .. of the main answer's rows */
 } pcv_state;
 
 /* One file, checkpoint.safetensors: parameters, moments, state, settings. */
@@ -134,24 +200,82 @@ int pcv_training_run(pcv_training *t);
 
 /* ---- objective.c: outputs and targets -> loss and gradient ----------- */
 
-/* What a batch asks and wants.  classify: labels; reconstruct: the values of
- * the input at the queries. */
+/* Sums over rows that want something. */
 typedef struct {
-    const int *label;
-    const int *index;           /* queries asked, NULL: all */
-    int asked;
-    real *target;               /* B*asked x outputs */
-} pcv_target;
+    double loss, right, rows;
+} pcv_tally;
 
-/* Fills target->target from the inputs. */
-void pcv_target_values(const pcv_net *n, const pcv_array *x, int items,
-                       pcv_target *t);
-/* Mean loss of s->out; s->dout is set when gradient; *right counts hits. */
-double pcv_objective(pcv_session *s, const pcv_target *t, double smoothing,
-                     bool gradient, int *right);
+/* Does the answer have a share of right rows? */
+bool pcv_task_counts(int task);
+/* Rows of items from .. from+items that want something. */
+double pcv_wanted(const pcv_feeding *f, int which, int from, int items);
+/* Adds the rows of s->out, the answer `which` to items from .. of the feeding,
+ * to t; unless scale is 0, s->dout = scale times the gradient of their sum. */
+void pcv_objective(pcv_session *s, const pcv_feeding *f, int which, int from,
+                   double scale, pcv_tally *t);
 
-/* Mean loss and accuracy (NaN for a reconstruction) of a split. */
-int pcv_training_evaluate(const pcv_net *n, const pcv_split *s, double *loss,
-                          double *accuracy);
+/* ---- metric.c: how well labels are ranked ---------------------------- */
+
+typedef struct {
+    float score;
+    bool has;
+} pcv_ranked;
+
+/* Scores of all examples are kept: mean average precision needs their order. */
+typedef struct {
+    pcv_buf rows;               /* of pcv_ranked, `labels` an example */
+    int labels;
+} pcv_ranking;
+
+void pcv_ranking_add(pcv_ranking *r, const real *want, const real *out, int k);
+double pcv_ranking_mean(const pcv_ranking *r);  /* NaN: nobody has any label */
+void pcv_ranking_free(pcv_ranking *r);
+
+/* ---- evaluate.c: a whole split --------------------------------------- */
+
+typedef struct {
+    double loss, accuracy;      /* accuracy: share right, or mean average
+                                   precision of tags; NaN where there is none */
+} pcv_score;
+
+typedef struct {
+    int latents;                /* to use; 0: all */
+    /* Every answered row that wants something; NULL: nobody looks. */
+    void (*seen)(void *arg, int which, const real *want, const real *out,
+                 int outputs);
+    void *arg;
+} pcv_evaluation_how;
+
+/* Score of every answer; *all: the weighted loss, the accuracy of the main
+ * answer.  0 or -1. */
+int pcv_training_evaluate(const pcv_net *n, const pcv_run_spec *r,
+                          const pcv_columns_of *of, const pcv_split *s,
+                          const pcv_evaluation_how *how,
+                          pcv_score answer[PCV_MOST_PARTS], pcv_score *all);
+/* The first answer that counts right rows, else 0. */
+int pcv_main_answer(const pcv_net *n);
+
+/* ---- tune.c: to begin from a model, to learn a part of it ------------- */
+
+/* Weights of the model in dir where name and shape are the same.  What is new
+ * is told in *fresh (names, one a line; pcv_buf_free).  0 or -1. */
+int pcv_tune_init(pcv_net *n, const char *dir, pcv_buf *fresh);
+/* Takes the gradients away of what is not to learn. */
+void pcv_tune_freeze(pcv_net *n, int freeze);
+
+/* ---- nested.c: latents that can be fewer ----------------------------- */
+
+/* Counts that the spec is trained for beside all of its latents, "8,16,32":
+ * how many; -1: it makes no sense. */
+enum { PCV_MOST_COUNTS = 16 };
+int pcv_nested_counts(const pcv_spec *s, int count[PCV_MOST_COUNTS]);
+/* Latents of step: half of the steps all of them. */
+int pcv_nested_draw(const pcv_spec *s, uint64_t seed, uint64_t step);
+/* The smallest count whose score is at most `margin` below the whole one's,
+ * *latents; evaluates each.  0 or -1. */
+int pcv_nested_choose(const pcv_net *n, const pcv_run_spec *r,
+                      const pcv_splits *s, int *latents);
+/* Leaves the first n latents. */
+void pcv_nested_cut(pcv_net *n, int latents);
 
 #endif
