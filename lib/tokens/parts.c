@@ -96,10 +96,10 @@ static int open_batch(pcv_batch *b, int items)
 {
     int n = b->stem->spec.parts;
 
-    if (!b->part) {
+    if (!b->part)
         b->part = pcv_alloc((size_t)n, sizeof *b->part);
+    if (!b->segments)
         b->segments = pcv_alloc((size_t)n, sizeof *b->segments);
-    }
     if (items > b->input_cap) {
         pcv_free(b->input);
         b->input = pcv_alloc((size_t)items, sizeof *b->input);
