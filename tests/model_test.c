@@ -165,7 +165,7 @@ static const char other[] =
     "v-channels=24 cross-widening=2 self-widening=3 activation=gelu_tanh "
     "query-residual=no decoder=grid decoder-heads=2 decoder-residual=no "
     "query-bands=9 task=reconstruct outputs=7 frames=3 block=2 cube=yes "
-    "nested=2,4 masked=yes padding=5 query-padding=3 shared=6 tied=yes "
+    "permute=7 nested=2,4 masked=yes padding=5 query-padding=3 shared=6 tied=yes "
     "queries=3 query-channels=10 loss-weight=0.5";
 
 static void value(const pcv_spec *s, const char *name, pcv_buf *b)

@@ -97,6 +97,11 @@ static const model_case cases[] = {
     { "masked bytes, own head", FILL "outputs=7", { 6, 9, 4 }, 0, 0.2, 0, 0 },
     { "fewer latents", IO PICTURE, {0}, 0, 0.2, 0, 2 },
     { "fewer latents, their mean", MEAN PICTURE, {0}, 0, 0.2, 0, 1 },
+    { "another order", IO PICTURE "permute=5", {0}, 0, 0.2, 0, 0 },
+    { "another order, learned positions", IO PICTURE "position=learned "
+      "position-channels=3 permute=5", {0}, 0, 0.2, 0, 0 },
+    { "bytes in another order", IO "modality=bytes length=9 position=learned "
+      "vocabulary=7 embedding=5 permute=3", { 6, 9, 4 }, 0, 0.2, 0, 0 },
     { "parts", PARTS, { 18, 18, 18 }, 0, 0.2, 0, 0 },
     { "parts, no picture", PARTS, { 18, 18, 18 }, 0, 0.2, 2, 0 },
     { "parts, no sound", PARTS, { 18, 18, 18 }, 0, 0.2, 4, 0 },

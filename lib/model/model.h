@@ -135,6 +135,7 @@ struct pcv_spec {
     double weight;              /* parts: of this answer's loss */
     int padding, query_padding; /* parts: least padding of rows, of queries */
     int shared;                 /* parts: width before the part's own head */
+    int permute;                /* seed of the order of the elements; 0 none */
     int masked;                 /* a part that the model does not look at */
     int task;                   /* enum pcv_task */
     int outputs;                /* classes, or channels per query */

@@ -206,7 +206,7 @@ static pcv_stem_spec stem_spec(const pcv_spec *s)
                         .pos_project = s->pos_project, .pos_add = s->pos_add,
                         .project = s->project, .vocab = s->vocab,
                         .embed = s->embed, .unpadded = s->unpadded,
-                        .masked = s->masked };
+                        .masked = s->masked, .permute = s->permute };
 
     memcpy(t.max_res, s->max_res, sizeof t.max_res);
     stem_size(s, t.size);

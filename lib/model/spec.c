@@ -131,6 +131,9 @@ static const pcv_row rows[] = {
     { { "outputs", "classes, or channels per query; 0: from the data", "N" },
       OWN, "outputs", PCV_ROW_INT, AT(outputs), 0, 0, BIG },
 
+    { { "permute", "seed of a fixed order by chance of the elements, their "
+        "positions with them; 0 as they stand", "N" },
+      RARE, "permute", PCV_ROW_INT, AT(permute), 0, 0, BIG },
     { { "nested", "train to work with these counts of the first latents, too",
         "N,N,.." },
       RARE, "nested_latents", PCV_ROW_TEXT, AT(nested), 0, 0, 0 },

@@ -47,7 +47,7 @@ int pcv_batch_bind(pcv_batch *b, const pcv_stem *s, const pcv_array *const *x,
     b->tokens.items = items;
     b->tokens.c = s->c;
     b->tokens.self = b;
-    return 0;
+    return s->spec.permute ? pcv_batch_permute(b, s->spec.permute) : 0;
 }
 
 void pcv_batch_free(pcv_batch *b)
@@ -57,6 +57,8 @@ void pcv_batch_free(pcv_batch *b)
     pcv_free(b->part);
     pcv_free(b->segments);
     pcv_free(b->dk);
+    pcv_free(b->order);
+    pcv_free(b->moved);
     pcv_free(b->input);
     pcv_free(b->copy);
     pcv_free(b->work);

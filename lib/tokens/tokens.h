@@ -48,6 +48,8 @@ struct pcv_stem_spec {
     int parts;
     int padding;                /* parts: the least padding of a row */
     bool masked;                /* as a part: its mask stands for all of it */
+    int permute;                /* seed of the order of the elements; 0: as they
+                                   stand */
 };
 
 typedef struct pcv_stem_kind pcv_stem_kind;
@@ -90,6 +92,10 @@ struct pcv_batch {
     int table_len[3];           /* .. this one */
     pcv_batch *part;            /* parts, owned */
     pcv_segment *segments;
+    pcv_tokens source;          /* permuted: what tokens were before, .. */
+    uint32_t *order, ordered;   /* .. element j of them now; how many */
+    unsigned char *moved;       /* .. their mask */
+    size_t moved_cap;
     real *dk;                   /* parts: B x c each, of pads and masks */
     size_t dk_cap;
     const pcv_array **input;    /* inputs of one of them: B */
@@ -120,6 +126,12 @@ void pcv_batch_free(pcv_batch *b);
 void pcv_batch_backward(pcv_batch *b);
 /* Scratch of at least n reals in b->work.  0 or -1. */
 int pcv_batch_work(pcv_batch *b, size_t n);
+
+/* ---- permute.c: elements in another order ---------------------------- */
+
+/* From now on the tokens of a bound batch come in the order of the seed.  0 or
+ * -1. */
+int pcv_batch_permute(pcv_batch *b, int seed);
 
 /* ---- stem.c's table -------------------------------------------------- */
 
