@@ -419,6 +419,42 @@ static void test_grid_sound(void **state)
     stem_close(&b);
 }
 
+static void mel_row(const bound *b, int item, int j, double *out)
+{
+    const pcv_stem_spec *s = &b->stem.spec;
+    const float *in = b->x[item].data;
+    double x = linspace(j, b->batch.tokens.n), m = b->batch.tokens.n;
+
+    for (int k = 0; k < s->mels; k++)
+        *out++ = (double)in[j * s->mels + k];
+    features(s, 1, &x, &m, out);
+}
+
+/* A frame is an element; one band is read where it is. */
+static void test_grid_mel(void **state)
+{
+    (void)state;
+    for (int mels = 1; mels < 6; mels += 4) {
+        const pcv_stem_spec spec = { .modality = PCV_SOUND, .patch = 4,
+                                     .mels = mels, .bands = 2,
+                                     .position = PCV_POS_FOURIER };
+        bound b;
+
+        stem_open(&b, &spec);
+        for (int item = 0; item < ITEMS; item++)
+            b.x[item] = floats((uint64_t)item, 2, 9, (size_t)mels, 1);
+        assert_int_equal(bind(&b, 1), 0);
+        check_rows(&b, mel_row, "mel");
+        assert_int_equal(bind(&b, ITEMS), 0);
+        check_rows(&b, mel_row, "mel");
+        b.x[0].rank = 1;
+        assert_int_equal(bind(&b, 1), -1);
+        assert_non_null(strstr(pcv_error(), "[frames, mels] of the model"));
+        pcv_error_clear();
+        stem_close(&b);
+    }
+}
+
 static void plain_row(const bound *b, int item, int j, double *out)
 {
     const pcv_stem_spec *s = &b->stem.spec;
@@ -866,6 +902,7 @@ int main(void)
         TEST(test_grid_long),
         TEST(test_line),
         TEST(test_grid_sound),
+        TEST(test_grid_mel),
         TEST(test_grid_plain),
         TEST(test_grid_segment),
         TEST(test_learned),

@@ -440,7 +440,7 @@ int pcv_class_parse(pcv_spec *s, const pcv_json *config, const char *name)
 static const char *const free_settings[] = {
     "fit", "crop", "polarity", "mean", "std", "any-size", "height", "width",
     "special", "parse-special", "overlong", "rate", "level", "samples",
-    "patch", "length",
+    "patch", "mels", "mel-window", "mel-step", "length",
 };
 
 static bool is_free(const char *name)

@@ -183,6 +183,8 @@ static void stem_size(const pcv_spec *s, int size[3])
     size[0] = p->length;
     if (p->modality == PCV_SOUND)
         size[0] = (p->samples + s->patch - 1) / s->patch;
+    if (p->modality == PCV_SOUND && p->mels && p->samples)
+        size[0] = (int)pcv_prep_frames(p, (size_t)p->samples);
     if (p->modality == PCV_ONE_HOT)
         size[0] = 1;
     if (p->modality == PCV_IMAGE || p->modality == PCV_FLOW) {
@@ -200,6 +202,7 @@ static pcv_stem_spec stem_spec(const pcv_spec *s)
 {
     pcv_stem_spec t = { .modality = s->prep.modality,
                         .channels = s->prep.channels, .patch = s->patch,
+                        .mels = s->prep.mels,
                         .block = s->block, .convolve = s->convolve,
                         .position = s->position, .order = s->order,
                         .bands = s->bands, .pos_channels = s->pos_channels,
