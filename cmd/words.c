@@ -232,7 +232,8 @@ static const struct {
     { "points", "column", "channels", 3, takes_columns, prepare_rows },
     { "flow", "projected", "project-content", 2, takes_pair,
       prepare_picture },
-    { "video", "pixel value", "block", 3, takes_video, prepare_picture },
+    { "video", "pixel value", "picture-patch", 3, takes_video,
+      prepare_picture },
     { "class", "one-hot channel", "channels", 1, takes_class,
       prepare_class },
 };
@@ -336,6 +337,10 @@ static long content(const subject *s, pcv_bytes *b)
         n -= 3;                 /* the coordinates become positions */
     if (!strcmp(kinds[k].name, "video"))
         n *= 3 * n;
+    if (!strcmp(kinds[k].name, "image") && number(s, "picture-patch") > 1) {
+        what = "pixel value";
+        n *= number(s, "picture-patch") * number(s, "picture-patch");
+    }
     if (number(s, "convolve"))
         what = "convolved", n = number(s, "convolve");
     if (is(s, "position", "learned") && number(s, "project-content") &&

@@ -178,7 +178,7 @@ static int make_plan(pcv_net *n)
 static void stem_size(const pcv_spec *s, int size[3])
 {
     const pcv_prep *p = &s->prep;
-    int block = p->modality == PCV_VIDEO ? s->block : 1;
+    int side = p->modality == PCV_FLOW ? 1 : s->block;
 
     size[0] = p->length;
     if (p->modality == PCV_SOUND)
@@ -188,13 +188,13 @@ static void stem_size(const pcv_spec *s, int size[3])
     if (p->modality == PCV_ONE_HOT)
         size[0] = 1;
     if (p->modality == PCV_IMAGE || p->modality == PCV_FLOW) {
-        size[0] = p->height;
-        size[1] = p->width;
+        size[0] = p->height / side;
+        size[1] = p->width / side;
     }
     if (p->modality == PCV_VIDEO) {
         size[0] = p->frames;
-        size[1] = p->height / block;
-        size[2] = p->width / block;
+        size[1] = p->height / side;
+        size[2] = p->width / side;
     }
 }
 

@@ -68,6 +68,8 @@ static const pcv_row rows[] = {
       OWN, "project_content", PCV_ROW_INT, AT(project), 0, 0, 65536 },
     { { "patch", "samples of sound per element", "N" },
       OWN, "patch", PCV_ROW_INT, AT(patch), 32, 1, 65536 },
+    { { "picture-patch", "side of the square of pixels of an element", "N" },
+      OWN, "picture_patch", PCV_ROW_INT, AT(block), 1, 1, 256 },
     { { "vocabulary", "ids of a text", "N" },
       TOP, "vocab_size", PCV_ROW_INT, AT(vocab), 262, 1, BIG },
     { { "embedding", "channels of a byte's embedding", "N" },
@@ -134,8 +136,6 @@ static const pcv_row rows[] = {
       GIVEN, "any_size", PCV_ROW_BOOL, AT(prep.any_size), 0, 0, 1 },
     { { "frames", "pictures of a video", "N" },
       GIVEN, "frames", PCV_ROW_INT, AT(prep.frames), 1, 1, 65536 },
-    { { "block", "side of the squares of pixels of a video", "N" },
-      GIVEN, "block", PCV_ROW_INT, AT(block), 1, 1, 256 },
     { { "parse-special", "[MASK] and its like in a text are ids", "no|yes" },
       GIVEN, "parse_special", PCV_ROW_BOOL, AT(prep.parse), 0, 0, 1 },
     { { "overlong", "what becomes of a text that is too long", "cut|refuse" },
@@ -380,6 +380,23 @@ static int check_grid(const pcv_spec *s)
     return check_size(s);
 }
 
+/* Whole squares, and one query for each pixel. */
+static int check_squares(const pcv_spec *s)
+{
+    const pcv_prep *p = &s->prep;
+
+    if (p->modality != PCV_IMAGE || s->block == 1)
+        return 0;
+    if (s->task == PCV_RECONSTRUCT)
+        return pcv_fail(EX_DATAERR, "task=reconstruct of pictures wants "
+                        "picture-patch=1");
+    if (p->fit != PCV_KEEP && (p->height % s->block || p->width % s->block))
+        return pcv_fail(EX_DATAERR, "height and width are %d and %d, which "
+                        "picture-patch = %d does not divide", p->height,
+                        p->width, s->block);
+    return 0;
+}
+
 /* Frames of at least two samples that leave none out, and no way back. */
 static int check_mels(const pcv_spec *s)
 {
@@ -411,7 +428,9 @@ static int check_part(const pcv_spec *s)
     if (s->tied && (s->prep.modality != PCV_BYTES || s->outputs != s->vocab))
         return pcv_fail(EX_DATAERR, "tied=yes wants modality=bytes and as many "
                         "outputs as the vocabulary has ids");
-    return check_mels(s) < 0 ? -1 : check_grid(s);
+    if (check_squares(s) < 0 || check_mels(s) < 0)
+        return -1;
+    return check_grid(s);
 }
 
 static int check_parts(const pcv_spec *s)

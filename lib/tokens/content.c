@@ -21,7 +21,7 @@ int pcv_content_misfit(const pcv_array *x, const char *want)
 
 static bool serves_pixels(const pcv_stem_spec *s)
 {
-    return s->modality == PCV_IMAGE && !s->convolve;
+    return s->modality == PCV_IMAGE && !s->convolve && s->block < 2;
 }
 
 static int columns(const pcv_stem_spec *s)
@@ -191,7 +191,7 @@ static const pcv_content_kind one_hot = {
 
 static const pcv_content_kind *const kinds[] = {
     &pixels, &sound, &mel, &plain, &one_hot, &pcv_content_convolved,
-    &pcv_content_video, &pcv_content_flow,
+    &pcv_content_squares, &pcv_content_video, &pcv_content_flow,
 };
 
 const pcv_content_kind *pcv_content_find(const pcv_stem_spec *s)

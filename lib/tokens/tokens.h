@@ -27,8 +27,8 @@ struct pcv_stem_spec {
                                    one-hot: classes */
     int patch;                  /* sound: samples per row */
     int mels;                   /* sound: or channels of a row, 0 samples */
-    int block;                  /* video: side of the squares of pixels that
-                                   make a row */
+    int block;                  /* image, video: side of the squares of
+                                   pixels that make a row */
     int convolve;               /* image: maps of a convolution stem, 0 none */
     int size[3];                /* the grid that the model is for: image:
                                    height, width; sound: rows; text: length;
@@ -147,9 +147,10 @@ struct pcv_content_kind {
 };
 
 /* pixels, sound in patches or in bands, rows of an array, one-hot: content.c;
- * pictures through convolutions: convolved.c; video and pairs: frames.c. */
-extern const pcv_content_kind pcv_content_convolved, pcv_content_video,
-    pcv_content_flow;
+ * pictures through convolutions: convolved.c; in squares, video and pairs:
+ * frames.c. */
+extern const pcv_content_kind pcv_content_convolved, pcv_content_squares,
+    pcv_content_video, pcv_content_flow;
 
 const pcv_content_kind *pcv_content_find(const pcv_stem_spec *s);  /* NULL */
 /* "an input of shape .., want": -1. */
