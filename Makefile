@@ -10,13 +10,13 @@ OPT      ?= -O2 -g
 WERROR   ?=
 VERSION   = 0.1.0
 
-PACKAGES  = openblas libpng libjpeg sndfile samplerate jansson zlib libxxhash \
-            libzip
+PACKAGES  = openblas libpng libjpeg sndfile samplerate kissfft-float jansson \
+            zlib libxxhash libzip
 PKGCONF  ?= pkg-config
 CFLAGS_P := $(shell $(PKGCONF) --cflags $(PACKAGES) 2>/dev/null)
 LIBS_P   := $(shell $(PKGCONF) --libs $(PACKAGES) 2>/dev/null || echo \
-            -lopenblas -lpng -ljpeg -lsndfile -lsamplerate -ljansson -lz -lxxhash \
-            -lzip)
+            -lopenblas -lpng -ljpeg -lsndfile -lsamplerate -lkissfft-float \
+            -ljansson -lz -lxxhash -lzip)
 
 # Products of 16 and 8 bits, where oneDNN's header is (Debian: libdnnl-dev); the
 # library is loaded when it is wanted.  ONEDNN=no does without.

@@ -109,6 +109,11 @@ static void takes_image(const subject *s, pcv_bytes *b)
     pcv_bytes_printf(b, "x%ld", number(s, "channels"));
 }
 
+static bool is_bands(const subject *s)
+{
+    return is(s, "modality", "sound") && number(s, "mels") > 0;
+}
+
 static void takes_sound(const subject *s, pcv_bytes *b)
 {
     long samples = number(s, "samples");
@@ -180,12 +185,16 @@ static void prepare_sound(const subject *s, pcv_bytes *b)
 {
     long samples = number(s, "samples");
     words level = setting(s, "level");
+    words window = setting(s, "mel-window"), step = setting(s, "mel-step");
 
     pcv_bytes_printf(b, "mono, %ld Hz", number(s, "rate"));
     if (strtod(level.text, NULL) > 0)
         pcv_bytes_printf(b, ", scaled to an RMS of %s", level.text);
     if (samples)
         pcv_bytes_printf(b, ", padded or cut to %ld samples", samples);
+    if (is_bands(s))
+        pcv_bytes_printf(b, ", %ld bands of frequencies of %s ms every %s ms",
+                         number(s, "mels"), window.text, step.text);
 }
 
 static void prepare_bytes(const subject *s, pcv_bytes *b)
@@ -223,7 +232,8 @@ static const struct {
     { "points", "column", "channels", 3, takes_columns, prepare_rows },
     { "flow", "projected", "project-content", 2, takes_pair,
       prepare_picture },
-    { "video", "pixel value", "block", 3, takes_video, prepare_picture },
+    { "video", "pixel value", "picture-patch", 3, takes_video,
+      prepare_picture },
     { "class", "one-hot channel", "channels", 1, takes_class,
       prepare_class },
 };
@@ -321,10 +331,16 @@ static long content(const subject *s, pcv_bytes *b)
     long n = number(s, kinds[k].channels);
     const char *what = kinds[k].element;
 
+    if (is_bands(s))
+        what = "band", n = number(s, "mels");
     if (!strcmp(kinds[k].name, "points") && !is(s, "position", "none"))
         n -= 3;                 /* the coordinates become positions */
     if (!strcmp(kinds[k].name, "video"))
         n *= 3 * n;
+    if (!strcmp(kinds[k].name, "image") && number(s, "picture-patch") > 1) {
+        what = "pixel value";
+        n *= number(s, "picture-patch") * number(s, "picture-patch");
+    }
     if (number(s, "convolve"))
         what = "convolved", n = number(s, "convolve");
     if (is(s, "position", "learned") && number(s, "project-content") &&

@@ -601,6 +601,9 @@ static int input_shape(const pcv_spec *s, const char *size, pcv_array *x)
                  ((image || flow) && (n < 2 || b == 0 || b > 1 << 26))))
         return bad_size(size, image || flow ? "HxW" : "a count");
     *x = shape[p->modality];
+    if (p->modality == PCV_SOUND && p->mels)
+        *x = (pcv_array){ PCV_F32, 2, { pcv_prep_frames(p, x->dim[0]),
+                                        (size_t)p->mels }, NULL };
     return 0;
 }
 

@@ -30,10 +30,10 @@ static int modality_of(const char *name, int *out)
 }
 
 /* Axes of one prepared item: one more in a file means a batch. */
-static int rank_of(int modality)
+static int rank_of(const pcv_prep *p)
 {
-    switch (modality) {
-    case PCV_SOUND:
+    switch (p->modality) {
+    case PCV_SOUND:   return p->mels ? 2 : 1;
     case PCV_BYTES:
     case PCV_ONE_HOT: return 1;
     case PCV_IMAGE:   return 3;
@@ -98,7 +98,7 @@ pcv_stream *pcv_stream_open(const pcv_model *m, const pcv_inputs *in)
         pcv_group_open(&s->group, m, how, in->sound) == 0) {
         s->sources.clips = s->group.window > 1 && !in->recursive;
         s->items = pcv_items_open(&s->sources,
-                                  rank_of(m->net.spec.prep.modality));
+                                  rank_of(&m->net.spec.prep));
     }
     if (s->items)
         return s;

@@ -57,7 +57,9 @@ void model_input(const pcv_spec *s, int size, uint64_t stream, pcv_array *x)
     else if (p->modality == PCV_BYTES)
         *x = (pcv_array){ PCV_I32, 1, { n }, NULL };
     else if (p->modality == PCV_SOUND)
-        *x = (pcv_array){ PCV_F32, 1, { n }, NULL };
+        *x = p->mels ? (pcv_array){ PCV_F32, 2, { pcv_prep_frames(p, n),
+                                                  (size_t)p->mels }, NULL }
+                     : (pcv_array){ PCV_F32, 1, { n }, NULL };
     else
         *x = (pcv_array){ PCV_F32, 2, { n, c }, NULL };
     if (p->modality == PCV_BYTES)

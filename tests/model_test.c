@@ -151,22 +151,24 @@ static void test_sharing(void **state)
 
 /* ---- config.json ----------------------------------------------------- */
 
-/* No field is at its default here; all of them fit together. */
+/* No field is at its default here. */
 static const char other[] =
     "modality=sound channels=3 height=9 width=8 fit=crop crop=0.875 "
     "polarity=light-on-dark mean=0.485,0.456,0.406,0.1234567890123 "
     "std=0.229,0.224,0.225,0.3333333333333333 rate=16000 level=0.25 "
-    "samples=333 length=77 special=no position=learned bands=5 "
+    "samples=333 mels=33 mel-window=12.5 mel-step=3.125 length=77 special=no "
+    "position=learned bands=5 "
     "max-resolution=6.5,7,1e-7 position-channels=11 project-positions=yes "
-    "project-content=12 patch=7 vocabulary=99 embedding=13 latents=5 "
+    "project-content=12 patch=7 picture-patch=3 vocabulary=99 embedding=13 "
+    "latents=5 "
     "latent-channels=24 blocks=4 layers=3 cross-attends=3 "
     "share-first-cross=yes share-cross=no share-first-block=no "
     "share-blocks=no cross-heads=2 self-heads=3 qk-channels=12 "
     "v-channels=24 cross-widening=2 self-widening=3 activation=gelu_tanh "
     "query-residual=no decoder=grid decoder-heads=2 decoder-residual=no "
-    "query-bands=9 task=reconstruct outputs=7 frames=3 block=2 cube=yes "
-    "permute=7 nested=2,4 masked=yes padding=5 query-padding=3 shared=6 tied=yes "
-    "queries=3 query-channels=10 loss-weight=0.5";
+    "query-bands=9 task=reconstruct outputs=7 frames=3 cube=yes "
+    "permute=7 nested=2,4 masked=yes padding=5 query-padding=3 shared=6 "
+    "tied=yes queries=3 query-channels=10 loss-weight=0.5";
 
 static void value(const pcv_spec *s, const char *name, pcv_buf *b)
 {

@@ -6,8 +6,8 @@
 set -eu
 
 build='gcc make pkg-config libc6-dev libopenblas-dev libpng-dev
-libjpeg62-turbo-dev libsndfile1-dev libsamplerate0-dev libjansson-dev
-zlib1g-dev libxxhash-dev libzip-dev'
+libjpeg62-turbo-dev libsndfile1-dev libsamplerate0-dev libkissfft-dev
+libjansson-dev zlib1g-dev libxxhash-dev libzip-dev'
 tests='libcmocka-dev clang libclang-rt-14-dev mandoc jq binutils
 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user'
 want=$build

@@ -46,11 +46,17 @@ static const model_case cases[] = {
     { "Perceiver IO", IO PICTURE, {0}, 0, 0, 0, 0 },
     { "widths, heads, activation", IO PICTURE "qk-channels=6 v-channels=4 "
       "cross-heads=2 cross-widening=2 self-widening=3 activation=gelu_tanh "
-      "query-residual=no decoder-residual=no decoder-heads=2", {0}, 0, 0.2, 0, 0 },
+      "query-residual=no decoder-residual=no decoder-heads=2",
+      {0}, 0, 0.2, 0, 0 },
     { "NeRF positions", IO PICTURE "position=nerf", {0}, 0, 0.2, 0, 0 },
     { "no positions", IO PICTURE "position=none", {0}, 0, 0.2, 0, 0 },
     { "learned positions", IO PICTURE "position=learned "
       "position-channels=3", {0}, 0, 0.2, 0, 0 },
+    { "squares of pixels", MEAN "channels=2 height=4 width=6 picture-patch=2 ",
+      {0}, 0, 0.2, 0, 0 },
+    { "squares of pixels, learned", IO "channels=1 height=4 width=6 "
+      "picture-patch=2 position=learned position-channels=3 "
+      "project-content=4", {0}, 0, 0.2, 0, 0 },
     { "learned, projected", IO PICTURE "position=learned project-content=4 "
       "position-channels=3 project-positions=yes", {0}, 0, 0.2, 0, 0 },
     { "learned, added", IO PICTURE "position=learned project-content=3 "
@@ -118,8 +124,11 @@ static const model_case cases[] = {
 static const model_case wide[] = {
     { "wide picture", WIDE "channels=3 height=33 width=31 blocks=2 "
       "cross-attends=2 decoder=mean", {0}, 0, 0.1, 0, 0 },
+    { "wide squares", WIDE "channels=3 height=66 width=62 picture-patch=2 "
+      "blocks=2 cross-attends=2 decoder=mean", {0}, 0, 0.1, 0, 0 },
     { "wide learned picture", WIDE "channels=3 height=20 width=21 "
-      "position=learned project-content=9 project-positions=yes", {0}, 0, 0, 0, 0 },
+      "position=learned project-content=9 project-positions=yes",
+      {0}, 0, 0, 0, 0 },
     { "wide bytes", WIDE "modality=bytes length=700 position=learned "
       "embedding=48 cross-heads=4", { 700, 311, 500 }, 0, 0.1, 0, 0 },
     { "wide points", WIDE "modality=points channels=3 max-resolution=9",
@@ -424,6 +433,8 @@ typedef struct {
 static const mixed mixes[] = {
     { IO "channels=2 fit=keep", { { 3, 40 }, { 40, 3 }, { 1, 120 }, { 120, 1 },
                                   { 5, 5 }, { 12, 10 } } },
+    { IO "channels=1 fit=keep picture-patch=2",
+      { { 2, 40 }, { 40, 2 }, { 4, 20 }, { 2, 2 }, { 64, 66 }, { 66, 64 } } },
     { IO "channels=1 fit=keep position=nerf",
       { { 2, 3 }, { 3, 2 }, { 1, 6 }, { 6, 1 }, { 64, 65 }, { 65, 64 } } },
     { MEAN "modality=points channels=4 max-resolution=5",
@@ -556,10 +567,43 @@ static void test_latents(void **state)
     }
 }
 
+/* A picture in squares of 2x2 is one of half the sides with four times the
+ * channels, made here pixel by pixel: the same bits. */
+static void test_squares(void **state)
+{
+    static const model_case half = { "half", IO "channels=12 height=4 width=5",
+                                     {0}, 0, 0.2, 0, 0 };
+    static const model_case whole = { "squares", IO "channels=3 height=8 "
+                                      "width=10 picture-patch=2", {0}, 0, 0.2,
+                                      0, 0 };
+    model small, large;
+    result want;
+
+    (void)state;
+    model_open(&small, &half);
+    model_open(&large, &whole);
+    for (int i = 0; i < MODEL_ITEMS; i++)
+        for (int k = 0; k < 3; k++)
+            for (int y = 0; y < 8; y++)
+                for (int x = 0; x < 10; x++) {
+                    int c = (y % 2 * 2 + x % 2) * 3 + k;
+
+                    ((float *)small.x[i].data)[(c * 4 + y / 2) * 5 + x / 2] =
+                        ((float *)large.x[i].data)[(k * 8 + y) * 10 + x];
+                }
+    model_session(&small, PCV_FORM_AUTO, 0);
+    keep(&want, &small);
+    check_same(&want, &large, "squares");
+    drop(&want);
+    model_close(&small);
+    model_close(&large);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_squares),
         cmocka_unit_test(test_recompute),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_memory),

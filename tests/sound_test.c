@@ -498,11 +498,13 @@ static void decode_both(const char *path, const pcv_reading *how,
 
 static void assert_same_array(const pcv_array *stored, const pcv_array *held)
 {
-    size_t n = held->dim[0];
+    size_t n = pcv_array_count(held);
     float *v = pcv_alloc(n + 3, sizeof *v);
 
-    assert_int_equal(stored->rank, 1);
-    assert_int_equal(stored->dim[0], n);
+    assert_int_equal(stored->dtype, PCV_STORED);
+    assert_int_equal(stored->rank, held->rank);
+    assert_int_equal(stored->dim[0], held->dim[0]);
+    assert_int_equal(pcv_array_count(stored), n);
     pcv_store_floats(stored->data, 0, n + 3, v);
     assert_memory_equal(v, held->data, n * sizeof *v);
     assert_true(v[n] == 0 && v[n + 2] == 0);
@@ -512,11 +514,13 @@ static void assert_same_array(const pcv_array *stored, const pcv_array *held)
     pcv_free(v);
 }
 
-/* Samples, other rates and levels: to the last bit those in memory. */
+/* Samples, other rates and levels, and more frames than have a table: to the
+ * last bit those in memory. */
 static void long_sounds_are_stored(void **state)
 {
-    static const struct { int rate; double level; } prep[] = {
-        { 8000, 0 }, { 4000, 0 }, { 4000, 0.1 }, { 11025, 0 },
+    static const struct { int rate; double level; int mels; } prep[] = {
+        { 8000, 0, 0 }, { 4000, 0, 0 }, { 4000, 0.1, 0 }, { 11025, 0, 0 },
+        { 8000, 0.1, 3 },
     };
     const pcv_reading how = sound();
     float *v = pcv_alloc(LONG, sizeof *v);
@@ -536,7 +540,8 @@ static void long_sounds_are_stored(void **state)
     assert_same_array(&stored.array, &held.array);
     for (size_t i = 0; i < PCV_LEN(prep); i++) {
         const pcv_prep p = { .modality = PCV_SOUND, .rate = prep[i].rate,
-                             .level = prep[i].level };
+                             .level = prep[i].level, .mels = prep[i].mels,
+                             .mel_window = 10, .mel_step = 5 };
         pcv_array x, y;
 
         assert_int_equal(pcv_prepare(&p, &held, "x", &x), 0);

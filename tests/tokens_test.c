@@ -281,6 +281,51 @@ static void test_grid_image(void **state)
     }
 }
 
+/* Square by square of side 3: its pixels by rows, colours together. */
+static void squares_row(const bound *b, int item, int j, double *out)
+{
+    const pcv_stem_spec *s = &b->stem.spec;
+    const pcv_array *a = &b->x[item];
+    int side = s->block, h = (int)a->dim[1], w = (int)a->dim[2];
+    int rows = h / side, columns = w / side;
+    double x[2] = { linspace(j / columns, rows),
+                    linspace(j % columns, columns) };
+    double m[2] = { rows, columns };
+
+    for (int y = j / columns * side; y < (j / columns + 1) * side; y++)
+        for (int e = j % columns * side; e < (j % columns + 1) * side; e++)
+            for (int k = 0; k < s->channels; k++)
+                *out++ = (double)((const float *)a->data)[(k * h + y) * w + e];
+    features(s, 2, x, m, out);
+}
+
+static void test_grid_squares(void **state)
+{
+    const pcv_stem_spec spec = { .modality = PCV_IMAGE, .channels = 2,
+                                 .block = 3, .position = PCV_POS_FOURIER,
+                                 .bands = 2 };
+    bound b;
+
+    (void)state;
+    stem_open(&b, &spec);
+    assert_int_equal(b.stem.c, 2 * 9 + 10);
+    for (size_t k = 1; k < 4; k++) {
+        for (int item = 0; item < ITEMS; item++)
+            b.x[item] = floats((uint64_t)item, 3, 2, 3 * k, 15 - 3 * k);
+        assert_int_equal(bind(&b, ITEMS), 0);
+        assert_int_equal(b.batch.tokens.segments, 1);
+        check_rows(&b, squares_row, "squares");
+        assert_int_equal(bind(&b, 1), 0);
+        check_rows(&b, squares_row, "squares");
+        forget(&b);
+    }
+    b.x[0] = floats(1, 3, 2, 6, 7);
+    assert_int_equal(bind(&b, 1), -1);
+    assert_non_null(strstr(pcv_error(), "in whole squares (picture-patch)"));
+    pcv_error_clear();
+    stem_close(&b);
+}
+
 /* One picture is read where it is; several, and in double, are copied. */
 static void test_grid_in_place(void **state)
 {
@@ -417,6 +462,42 @@ static void test_grid_sound(void **state)
         forget(&b);
     }
     stem_close(&b);
+}
+
+static void mel_row(const bound *b, int item, int j, double *out)
+{
+    const pcv_stem_spec *s = &b->stem.spec;
+    const float *in = b->x[item].data;
+    double x = linspace(j, b->batch.tokens.n), m = b->batch.tokens.n;
+
+    for (int k = 0; k < s->mels; k++)
+        *out++ = (double)in[j * s->mels + k];
+    features(s, 1, &x, &m, out);
+}
+
+/* A frame is an element; one band is read where it is. */
+static void test_grid_mel(void **state)
+{
+    (void)state;
+    for (int mels = 1; mels < 6; mels += 4) {
+        const pcv_stem_spec spec = { .modality = PCV_SOUND, .patch = 4,
+                                     .mels = mels, .bands = 2,
+                                     .position = PCV_POS_FOURIER };
+        bound b;
+
+        stem_open(&b, &spec);
+        for (int item = 0; item < ITEMS; item++)
+            b.x[item] = floats((uint64_t)item, 2, 9, (size_t)mels, 1);
+        assert_int_equal(bind(&b, 1), 0);
+        check_rows(&b, mel_row, "mel");
+        assert_int_equal(bind(&b, ITEMS), 0);
+        check_rows(&b, mel_row, "mel");
+        b.x[0].rank = 1;
+        assert_int_equal(bind(&b, 1), -1);
+        assert_non_null(strstr(pcv_error(), "[frames, mels] of the model"));
+        pcv_error_clear();
+        stem_close(&b);
+    }
 }
 
 static void plain_row(const bound *b, int item, int j, double *out)
@@ -866,6 +947,8 @@ int main(void)
         TEST(test_grid_long),
         TEST(test_line),
         TEST(test_grid_sound),
+        TEST(test_grid_mel),
+        TEST(test_grid_squares),
         TEST(test_grid_plain),
         TEST(test_grid_segment),
         TEST(test_learned),

@@ -249,7 +249,7 @@ int pcv_npy_layout(const unsigned char *data, size_t n, const char *name,
  * NumPy does not have. */
 void pcv_npy_header(pcv_buf *b, pcv_dtype t, int rank, const size_t *dim);
 
-/* ---- prep: how a file becomes what a network takes (data only) ------- */
+/* ---- prep.c: how a file becomes what a network takes ----------------- */
 
 enum pcv_modality {
     PCV_IMAGE = 1, PCV_SOUND, PCV_BYTES, PCV_POINTS, PCV_PLAIN,
@@ -287,11 +287,24 @@ typedef struct {
     double level;               /* sound: scaled to this root mean square; 0 as
                                    it comes */
     int samples;                /* sound: padded with zeros or cut; 0 any */
+    int mels;                   /* sound: bands of frequencies of a frame; 0:
+                                   samples as they are */
+    double mel_window, mel_step;        /* milliseconds: long, and apart */
     int length;                 /* bytes or points: at most this many */
     int special;                /* bytes: wrap in [CLS] .. [SEP] */
     int cube;                   /* points: centred and scaled to [-1, 1] */
     int parse;                  /* bytes: "[MASK]" and its like are ids */
     int overlong;               /* bytes: enum pcv_overlong */
 } pcv_prep;
+
+/* Of a model with mels: samples in a frame and from one to the next, and the
+ * frames of n samples, n > 0: every sample is in one. */
+size_t pcv_prep_window(const pcv_prep *p);
+size_t pcv_prep_step(const pcv_prep *p);
+size_t pcv_prep_frames(const pcv_prep *p, size_t n);
+
+/* An axis of more elements than this has no table of positions, and bands of a
+ * sound that is stored are stored as well. */
+enum { PCV_LONG = 1 << 14 };
 
 #endif

@@ -161,10 +161,11 @@ void pcv_clip_close(pcv_clip *c);               /* NULL ok */
 /* A whole file as a medium.  0 or -1. */
 int pcv_decode_file(const char *path, const pcv_reading *how, pcv_media *out);
 
-/* ---- prepare.c resize.c: media -> what the network takes ------------- */
+/* ---- prepare.c resize.c mel.c: media -> what the network takes ------- */
 
 /* IMAGE  F32 [channels][height][width], (x / 255 - mean) / std
- * SOUND  F32 or PCV_STORED, as it came, [samples]
+ * SOUND  F32 or PCV_STORED, as it came, [samples]; with prep->mels
+ *        [frames][mels], stored where they are long
  * BYTES  I32 [n] ids: byte + 6, special tokens 0 to 5 (PAD BOS EOS MASK CLS
  *        SEP)
  * POINTS F32 [n][channels]
@@ -189,6 +190,16 @@ int pcv_resize(const uint8_t *in, int h, int w, int c, uint8_t *out, int oh,
  * caller's, pcv_free.  0 or -1. */
 int pcv_resample(const float *in, size_t n, int from, int to, float **out,
                  size_t *m);
+
+/* mel.c: the first n > 0 of samples at the rate of prep, F32 or PCV_STORED ->
+ * out [frames][mels], logarithms of energies with a mean of 0 and a variance
+ * of 1; there are pcv_prep_frames(prep, n).  name is for messages.  0 or -1. */
+int pcv_mel(const pcv_prep *prep, const pcv_array *samples, size_t n,
+            const char *name, float *out);
+/* The same values of all of samples that are PCV_STORED, in a file beside
+ * them; the caller's, pcv_store_close.  NULL: failed. */
+pcv_store *pcv_mel_stored(const pcv_prep *prep, const pcv_array *samples,
+                          const char *name);
 
 /* ---- dataset.c labels.c: examples to learn from ---------------------- */
 

@@ -4,7 +4,8 @@
  *             -> F32 [channels][height][width], as the Hugging Face image
  *             processor computes it
  *   frames    the same, several                   -> F32 [n][3][height][width]
- *   sound     resampled, padded or cut            -> F32 [samples]
+ *   sound     resampled, padded or cut            -> F32 [samples], or its
+ *             bands of frequencies (mel.c)        -> F32 [frames][mels]
  *   bytes     byte + 6 between [CLS] and [SEP]    -> I32 [n]
  *   class     one-hot                             -> F32 [classes]
  *   points    rows of floats                      -> F32 [n][channels]
@@ -289,6 +290,39 @@ static void set_level(job *j, size_t n)
         v[i] = (float)((double)v[i] * square);
 }
 
+/* n samples of a sound, or more with zeros behind, become bands where a model
+ * wants those.  Frames that are all padding are 0, the mean of the others. */
+static int to_bands(job *j, size_t n)
+{
+    const pcv_prep *prep = j->prep;
+    pcv_array samples = *j->out;
+    const size_t all = samples.dim[0];
+    const size_t dim[2] = { pcv_prep_frames(prep, all), (size_t)prep->mels };
+    int result;
+
+    *j->out = (pcv_array){0};
+    if (samples.dtype == PCV_STORED && dim[0] > PCV_LONG) {
+        *j->out = (pcv_array){ PCV_STORED, 2, { dim[0], dim[1] }, NULL };
+        j->out->data = pcv_mel_stored(prep, &samples, j->name);
+        result = j->out->data ? 0 : -1;
+    } else {
+        result = open_out(j, PCV_F32, 2, dim);
+        if (result == 0)
+            result = pcv_mel(prep, &samples, n < all ? n : all, j->name,
+                             j->out->data);
+    }
+    pcv_array_free(&samples);
+    return result;
+}
+
+static int finish_sound(job *j, const float *samples, size_t n)
+{
+    if (write_samples(j, samples, n) != 0)
+        return -1;
+    set_level(j, n);
+    return j->prep->mels ? to_bands(j, n) : 0;
+}
+
 /* What makes the root mean square of n stored samples `level`. */
 static double level_of(pcv_store *s, size_t n, double level)
 {
@@ -305,7 +339,7 @@ static double level_of(pcv_store *s, size_t n, double level)
     return square > 0 ? level / sqrt(square / (double)n) : 1;
 }
 
-/* The same of a sound that is in no memory; it is neither padded nor cut. */
+/* A sound that is in no memory; it is neither padded nor cut. */
 static int prepare_stored(job *j)
 {
     const int from = j->media->rate, to = j->prep->rate;
@@ -320,7 +354,9 @@ static int prepare_stored(job *j)
     *j->out = (pcv_array){ PCV_STORED, 1, { n }, NULL };
     j->out->data = pcv_store_share(same, level_of(same, n, j->prep->level));
     pcv_store_close(same);
-    return j->out->data ? pcv_store_check(j->out->data) : -1;
+    if (!j->out->data || pcv_store_check(j->out->data) < 0)
+        return -1;
+    return j->prep->mels ? to_bands(j, n) : 0;
 }
 
 static int prepare_sound(job *j)
@@ -335,28 +371,50 @@ static int prepare_sound(job *j)
         return prepare_stored(j);
     if (check_finite(j, &j->view) != 0)
         return -1;
-    if (n == 0 || from == to || from <= 0 || to <= 0) {
-        result = write_samples(j, j->view.data, n);
-        if (result == 0)
-            set_level(j, n);
-        return result;
-    }
+    if (n == 0 || from == to || from <= 0 || to <= 0)
+        return finish_sound(j, j->view.data, n);
     if (pcv_resample(j->view.data, n, from, to, &samples, &m) != 0)
         return -1;
-    result = write_samples(j, samples, m);
-    if (result == 0)
-        set_level(j, m);
+    result = finish_sound(j, samples, m);
     pcv_free(samples);
     return result;
 }
 
-/* Floats at the model's rate: [n], [n,1], [1,n]. */
+/* [frames,mels], as many frames as the model's samples have. */
+static int prepare_bands(job *j)
+{
+    const pcv_prep *prep = j->prep;
+    pcv_array *a = &j->view;
+    const size_t frames = prep->samples > 0
+                              ? pcv_prep_frames(prep, (size_t)prep->samples)
+                              : 0;      /* any number */
+    char want[80];
+
+    if (a->rank == 3 && a->dim[0] == 1)
+        drop_batch_axis(a);
+    if (a->rank == 2 && is_float(a->dtype) && a->dim[0] > 0 &&
+        (frames == 0 || a->dim[0] == frames) &&
+        a->dim[1] == (size_t)prep->mels)
+        return copy_floats(j, 2, a->dim);
+    if (frames > 0)
+        snprintf(want, sizeof want, "floats [%zu,%d] or [samples]", frames,
+                 prep->mels);
+    else
+        snprintf(want, sizeof want, "floats [frames,%d] or [samples]",
+                 prep->mels);
+    return wrong_shape(j, want);
+}
+
+/* Floats at the model's rate, whose level is left: [n], and where that cannot
+ * be bands [n,1], [1,n]. */
 static int prepare_sound_array(job *j)
 {
     pcv_array *a = &j->view, floats;
     job copy = *j;
     int result;
 
+    if (j->prep->mels && a->rank > 1)
+        return prepare_bands(j);
     while (a->rank > 1 && a->dim[0] == 1)
         drop_batch_axis(a);
     while (a->rank > 1 && a->dim[a->rank - 1] == 1)
@@ -369,6 +427,8 @@ static int prepare_sound_array(job *j)
     result = copy_floats(&copy, 1, a->dim);
     if (result == 0)
         result = write_samples(j, floats.data, a->dim[0]);
+    if (result == 0 && j->prep->mels)
+        result = to_bands(j, a->dim[0]);
     pcv_array_free(&floats);
     return result;
 }

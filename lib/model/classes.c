@@ -87,7 +87,7 @@ static const struct {
         "outputs=@samples_per_patch" },
       { "image", "modality=video channels=3 frames=@output_shape.1 "
         "height=@output_shape.2 width=@output_shape.3 fit=crop crop=1 mean=0 "
-        "std=1 block=4 position=fourier bands=32 "
+        "std=1 picture-patch=4 position=fourier bands=32 "
         "max-resolution=@num_frames,@image_size,@image_size decoder=grid "
         "query-bands=32 by-index=yes task=reconstruct outputs=3" },
       { "label", "modality=class channels=@labels position=none masked=yes "
@@ -99,7 +99,7 @@ static const struct {
     { "lucidrains.Perceiver", "modality=array " LUCID_V1, {{0}},
       "input_axis=1", "inverted_cross_attn !final_classifier_head" },
     { "lucidrains.Perceiver", "modality=video frames=@frames "
-      "height=@image_size width=@image_size block=1 " LUCID_V1,
+      "height=@image_size width=@image_size " LUCID_V1,
       {{0}}, "input_axis=3",
       "inverted_cross_attn !final_classifier_head" },
     { "lucidrains.PerceiverIO", "modality=array channels=@dim position=none "
@@ -440,7 +440,7 @@ int pcv_class_parse(pcv_spec *s, const pcv_json *config, const char *name)
 static const char *const free_settings[] = {
     "fit", "crop", "polarity", "mean", "std", "any-size", "height", "width",
     "special", "parse-special", "overlong", "rate", "level", "samples",
-    "patch", "length",
+    "patch", "mels", "mel-window", "mel-step", "length",
 };
 
 static bool is_free(const char *name)

@@ -88,7 +88,7 @@ struct pcv_spec {
     int order;                  /* enum pcv_order */
     int pos_add;                /* learned positions are added */
     int convolve;               /* maps of a convolution stem */
-    int block;                  /* video: side of a square of pixels */
+    int block;                  /* image, video: side of a square of pixels */
     int bands;
     double max_res[3];          /* 0: the size of the grid at hand */
     int pos_channels;           /* learned positions */

@@ -178,21 +178,23 @@ static int make_plan(pcv_net *n)
 static void stem_size(const pcv_spec *s, int size[3])
 {
     const pcv_prep *p = &s->prep;
-    int block = p->modality == PCV_VIDEO ? s->block : 1;
+    int side = p->modality == PCV_FLOW ? 1 : s->block;
 
     size[0] = p->length;
     if (p->modality == PCV_SOUND)
         size[0] = (p->samples + s->patch - 1) / s->patch;
+    if (p->modality == PCV_SOUND && p->mels && p->samples)
+        size[0] = (int)pcv_prep_frames(p, (size_t)p->samples);
     if (p->modality == PCV_ONE_HOT)
         size[0] = 1;
     if (p->modality == PCV_IMAGE || p->modality == PCV_FLOW) {
-        size[0] = p->height;
-        size[1] = p->width;
+        size[0] = p->height / side;
+        size[1] = p->width / side;
     }
     if (p->modality == PCV_VIDEO) {
         size[0] = p->frames;
-        size[1] = p->height / block;
-        size[2] = p->width / block;
+        size[1] = p->height / side;
+        size[2] = p->width / side;
     }
 }
 
@@ -200,6 +202,7 @@ static pcv_stem_spec stem_spec(const pcv_spec *s)
 {
     pcv_stem_spec t = { .modality = s->prep.modality,
                         .channels = s->prep.channels, .patch = s->patch,
+                        .mels = s->prep.mels,
                         .block = s->block, .convolve = s->convolve,
                         .position = s->position, .order = s->order,
                         .bands = s->bands, .pos_channels = s->pos_channels,

@@ -27,8 +27,6 @@ static const pcv_row rows[] = {
       OWN, "width", PCV_ROW_INT, AT(prep.width), 28, 1, 65535 },
     { { "frames", "pictures of a video", "N" },
       RARE, "frames", PCV_ROW_INT, AT(prep.frames), 1, 1, 65536 },
-    { { "block", "side of the squares of pixels of a video", "N" },
-      RARE, "block", PCV_ROW_INT, AT(block), 1, 1, 256 },
     { { "fit", "how a picture gets that size", "stretch|crop|keep||tile" },
       OWN, "fit", PCV_ROW_WORD, AT(prep.fit), PCV_STRETCH, 0, 0 },
     { { "crop", "fit=crop: share of the smaller side", "X" },
@@ -47,6 +45,12 @@ static const pcv_row rows[] = {
       OWN, "level", PCV_ROW_REAL, AT(prep.level), 1, 0, 1e6 },
     { { "samples", "sound is padded or cut to this many; 0 as it comes", "N" },
       OWN, "samples", PCV_ROW_INT, AT(prep.samples), 8192, 0, BIG },
+    { { "mels", "sound as this many bands of frequencies; 0 as samples", "N" },
+      OWN, "mels", PCV_ROW_INT, AT(prep.mels), 0, 0, 512 },
+    { { "mel-window", "mels: length of a frame in milliseconds", "X" },
+      OWN, "mel_window", PCV_ROW_REAL, AT(prep.mel_window), 25, 0.1, 1000 },
+    { { "mel-step", "mels: from one frame to the next", "X" },
+      OWN, "mel_step", PCV_ROW_REAL, AT(prep.mel_step), 10, 0.1, 1000 },
     { { "length", "most bytes or points of an input", "N" },
       TOP, "max_position_embeddings", PCV_ROW_INT,
       AT(prep.length), 2048, 1, BIG },
@@ -70,6 +74,8 @@ static const pcv_row rows[] = {
       OWN, "project_content", PCV_ROW_INT, AT(project), 0, 0, 65536 },
     { { "patch", "samples of sound per element", "N" },
       OWN, "patch", PCV_ROW_INT, AT(patch), 32, 1, 65536 },
+    { { "picture-patch", "side of the square of pixels of an element", "N" },
+      OWN, "picture_patch", PCV_ROW_INT, AT(block), 1, 1, 256 },
     { { "vocabulary", "ids of a text", "N" },
       TOP, "vocab_size", PCV_ROW_INT, AT(vocab), 262, 1, BIG },
     { { "embedding", "channels of a byte's embedding", "N" },
@@ -509,6 +515,44 @@ static int check_grid(const pcv_spec *s)
     return check_size(s);
 }
 
+/* Whole squares, and one query for each pixel. */
+static int check_squares(const pcv_spec *s)
+{
+    const pcv_prep *p = &s->prep;
+
+    if (p->modality != PCV_IMAGE || s->block == 1)
+        return 0;
+    if (s->task == PCV_RECONSTRUCT)
+        return pcv_fail(EX_DATAERR, "task=reconstruct of pictures wants "
+                        "picture-patch=1");
+    if (p->fit != PCV_KEEP && (p->height % s->block || p->width % s->block))
+        return pcv_fail(EX_DATAERR, "height and width are %d and %d, which "
+                        "picture-patch = %d does not divide", p->height,
+                        p->width, s->block);
+    return 0;
+}
+
+/* Frames of at least two samples that leave none out, and no way back. */
+static int check_mels(const pcv_spec *s)
+{
+    const pcv_prep *p = &s->prep;
+
+    if (p->modality != PCV_SOUND || p->mels == 0)
+        return 0;
+    if (s->task == PCV_RECONSTRUCT)
+        return pcv_fail(EX_DATAERR, "task=reconstruct of sound wants mels=0: "
+                        "there is no way back to samples");
+    if (pcv_prep_window(p) < 2 || pcv_prep_step(p) < 1)
+        return pcv_fail(EX_DATAERR, "mel-window and mel-step are %g and %g ms, "
+                        "want at least 2 samples and 1 at %d Hz",
+                        p->mel_window, p->mel_step, p->rate);
+    if (pcv_prep_step(p) > pcv_prep_window(p))
+        return pcv_fail(EX_DATAERR, "mel-step is %g ms, want at most "
+                        "mel-window = %g: what is between is lost",
+                        p->mel_step, p->mel_window);
+    return 0;
+}
+
 /* What concerns input and answers: of a part as well. */
 static int check_part(const pcv_spec *s)
 {
@@ -519,6 +563,8 @@ static int check_part(const pcv_spec *s)
     if (s->tied && (s->prep.modality != PCV_BYTES || s->outputs != s->vocab))
         return pcv_fail(EX_DATAERR, "tied=yes wants modality=bytes and as many "
                         "outputs as the vocabulary has ids");
+    if (check_squares(s) < 0 || check_mels(s) < 0)
+        return -1;
     return check_grid(s);
 }
 

@@ -43,8 +43,8 @@ typedef struct {
     real *score;                /* GROUP x TILE: scores, then weights */
     real *p, *w, *dp;           /* GROUP x TILE, backward */
     real *g;                    /* (c + 1) x TILE: G, Gx */
-    double share[GROUP];        /* P of a trained constant; sums of r^2 Gx, .. */
-    double share_gx, share_mean;        /* .. of m r^2 Gx */
+    double share[GROUP];        /* P of a trained constant; sums of r^2 Gx */
+    double share_gx, share_mean;        /* and of m r^2 Gx */
     real *mean, *rstd, *bias;   /* TILE */
     real *position;             /* TILE: position part of one read */
     real *column, *row;         /* TILE: sums of one sweep */

@@ -1,6 +1,7 @@
 /* content.c - what the elements of a grid hold beside their positions, kept
  * planar (channel, then element): the table of kinds, and those that only
- * move numbers: pixels, sound in patches, rows of an array, a class. */
+ * move numbers: pixels, sound in patches or in bands of frequencies, rows of
+ * an array, a class. */
 #include "tokens.h"
 
 int pcv_content_misfit(const pcv_array *x, const char *want)
@@ -20,7 +21,7 @@ int pcv_content_misfit(const pcv_array *x, const char *want)
 
 static bool serves_pixels(const pcv_stem_spec *s)
 {
-    return s->modality == PCV_IMAGE && !s->convolve;
+    return s->modality == PCV_IMAGE && !s->convolve && s->block < 2;
 }
 
 static int columns(const pcv_stem_spec *s)
@@ -71,7 +72,7 @@ static void fill_rows(const pcv_array *x, size_t c, size_t m, real *out)
 
 static bool serves_sound(const pcv_stem_spec *s)
 {
-    return s->modality == PCV_SOUND;
+    return s->modality == PCV_SOUND && !s->mels;
 }
 
 static int patch(const pcv_stem_spec *s)
@@ -101,6 +102,39 @@ static bool single_samples(const pcv_stem_spec *s)
 static const pcv_content_kind sound = {
     "sound", serves_sound, 1, patch, NULL, shape_sound, fill_sound,
     single_samples
+};
+
+static bool serves_mel(const pcv_stem_spec *s)
+{
+    return s->modality == PCV_SOUND && s->mels;
+}
+
+static int mels(const pcv_stem_spec *s)
+{
+    return s->mels;
+}
+
+static int shape_mel(const pcv_stem_spec *s, const pcv_array *x, int len[3])
+{
+    if (x->rank != 2 || x->dim[1] != (size_t)s->mels)
+        return pcv_content_misfit(x, "[frames, mels] of the model");
+    len[0] = (int)x->dim[0];
+    return 0;
+}
+
+static int fill_mel(pcv_batch *b, const pcv_array *x, size_t m, real *out)
+{
+    fill_rows(x, (size_t)b->stem->spec.mels, m, out);
+    return 0;
+}
+
+static bool single_band(const pcv_stem_spec *s)
+{
+    return s->mels == 1;
+}
+
+static const pcv_content_kind mel = {
+    "mel", serves_mel, 1, mels, NULL, shape_mel, fill_mel, single_band
 };
 
 static bool serves_plain(const pcv_stem_spec *s)
@@ -156,8 +190,8 @@ static const pcv_content_kind one_hot = {
 /* ---- the table ------------------------------------------------------- */
 
 static const pcv_content_kind *const kinds[] = {
-    &pixels, &sound, &plain, &one_hot, &pcv_content_convolved,
-    &pcv_content_video, &pcv_content_flow,
+    &pixels, &sound, &mel, &plain, &one_hot, &pcv_content_convolved,
+    &pcv_content_squares, &pcv_content_video, &pcv_content_flow,
 };
 
 const pcv_content_kind *pcv_content_find(const pcv_stem_spec *s)

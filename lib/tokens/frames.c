@@ -1,13 +1,15 @@
-/* frames.c - pictures that belong together.
+/* frames.c - pictures in squares, and pictures that belong together.
  *
- *   video  [T, 3, H, W]: an element is a square of `block` x `block` pixels of
- *          one picture, channels (row, column, colour), colour fastest; the
- *          grid is T x H/block x W/block
- *   flow   [2, 3, H, W]: an element is a pixel: the 3x3 around it in the first
- *          and then in the second picture (row, column, colour; zeros outside;
- *          [2, 27, H, W] has them already), 54 numbers through a linear layer
+ *   squares [C, H, W]: an element is a square of `block` x `block` pixels,
+ *           channels (row, column, colour), colour fastest; the grid is
+ *           H/block x W/block
+ *   video   [T, 3, H, W]: the same of each picture; the grid is
+ *           T x H/block x W/block
+ *   flow    [2, 3, H, W]: an element is a pixel: the 3x3 around it in the first
+ *           and then in the second picture (row, column, colour; zeros outside;
+ *           [2, 27, H, W] has them already), 54 numbers through a linear layer
  *
- * (Perceiver IO, appendices H and I.) */
+ * (Video and flow: Perceiver IO, appendices H and I.) */
 #include "tokens.h"
 
 #include <math.h>
@@ -16,6 +18,69 @@
 #define PATH "perceiver.input_preprocessor"
 
 enum { COLOURS = 3 };
+
+/* ---- squares of pixels ----------------------------------------------- */
+
+/* One channel of all squares of x [T, C, H, W]: pixel (row, col) of each, one
+ * colour. */
+static void fill_channel(const pcv_array *x, size_t side, size_t row,
+                         size_t col, size_t colour, real *out)
+{
+    const float *in = x->data;
+    size_t h = x->dim[2], w = x->dim[3];
+
+    for (size_t t = 0; t < x->dim[0]; t++)
+        for (size_t i = row; i < h; i += side)
+            for (size_t j = col; j < w; j += side)
+                *out++ = (real)in[((t * x->dim[1] + colour) * h + i) * w + j];
+}
+
+static void fill_squares(const pcv_array *x, size_t side, size_t m, real *out)
+{
+    size_t colours = x->dim[1];
+
+    for (size_t k = 0; k < side * side * colours; k++)
+        fill_channel(x, side, k / colours / side, k / colours % side,
+                     k % colours, out + k * m);
+}
+
+static bool serves_picture(const pcv_stem_spec *s)
+{
+    return s->modality == PCV_IMAGE && !s->convolve && s->block > 1;
+}
+
+static int picture_channels(const pcv_stem_spec *s)
+{
+    return s->block * s->block * s->channels;
+}
+
+static int shape_picture(const pcv_stem_spec *s, const pcv_array *x,
+                         int len[3])
+{
+    size_t side = (size_t)s->block;
+
+    if (x->rank != 3 || x->dim[0] != (size_t)s->channels || x->dim[1] % side ||
+        x->dim[2] % side)
+        return pcv_content_misfit(x, "[channels, height, width], in whole "
+                                  "squares (picture-patch) of the model");
+    len[0] = (int)(x->dim[1] / side);
+    len[1] = (int)(x->dim[2] / side);
+    return 0;
+}
+
+static int fill_picture(pcv_batch *b, const pcv_array *x, size_t m, real *out)
+{
+    const pcv_array one = { x->dtype, 4, { 1, x->dim[0], x->dim[1],
+                                           x->dim[2] }, x->data };
+
+    fill_squares(&one, (size_t)b->stem->spec.block, m, out);
+    return 0;
+}
+
+const pcv_content_kind pcv_content_squares = {
+    "squares", serves_picture, 2, picture_channels, NULL, shape_picture,
+    fill_picture, NULL
+};
 
 /* ---- video ----------------------------------------------------------- */
 
@@ -43,26 +108,9 @@ static int shape_video(const pcv_stem_spec *s, const pcv_array *x, int len[3])
     return 0;
 }
 
-/* One channel of all blocks: pixel (row, col) of each, one colour. */
-static void fill_channel(const pcv_array *x, size_t side, size_t row,
-                         size_t col, size_t colour, real *out)
-{
-    const float *in = x->data;
-    size_t h = x->dim[2], w = x->dim[3];
-
-    for (size_t t = 0; t < x->dim[0]; t++)
-        for (size_t i = row; i < h; i += side)
-            for (size_t j = col; j < w; j += side)
-                *out++ = (real)in[((t * COLOURS + colour) * h + i) * w + j];
-}
-
 static int fill_video(pcv_batch *b, const pcv_array *x, size_t m, real *out)
 {
-    size_t side = (size_t)b->stem->spec.block;
-
-    for (size_t k = 0; k < side * side * COLOURS; k++)
-        fill_channel(x, side, k / COLOURS / side, k / COLOURS % side,
-                     k % COLOURS, out + k * m);
+    fill_squares(x, (size_t)b->stem->spec.block, m, out);
     return 0;
 }
 

@@ -3,14 +3,12 @@
  *
  * Content is kept planar (content.c), one table of features per axis is made
  * once for a grid, and the segment says so to attend, which then takes the
- * structured form.  tile() serves the other forms.  One axis of more than LONG
- * elements (sound) has no table, which would have a row for each of them: its
- * features are made tile by tile, and there is no segment. */
+ * structured form.  tile() serves the other forms.  One axis of more than
+ * PCV_LONG elements (sound) has no table, which would have a row for each of
+ * them: its features are made tile by tile, and there is no segment. */
 #include "tokens.h"
 
 #include <string.h>
-
-enum { LONG = 1 << 14 };
 
 /* ---- positions ------------------------------------------------------- */
 
@@ -104,7 +102,7 @@ static void tile(const pcv_tokens *t, int item, int at, int n, real *out)
 
 static bool is_long(const pcv_batch *b)
 {
-    return b->store || (b->axes == 1 && b->len[0] > LONG &&
+    return b->store || (b->axes == 1 && b->len[0] > PCV_LONG &&
                         b->stem->spec.position != PCV_POS_NONE);
 }
 

@@ -26,8 +26,9 @@ struct pcv_stem_spec {
     int channels;               /* image: colours; points, plain: columns;
                                    one-hot: classes */
     int patch;                  /* sound: samples per row */
-    int block;                  /* video: side of the squares of pixels that
-                                   make a row */
+    int mels;                   /* sound: or channels of a row, 0 samples */
+    int block;                  /* image, video: side of the squares of
+                                   pixels that make a row */
     int convolve;               /* image: maps of a convolution stem, 0 none */
     int size[3];                /* the grid that the model is for: image:
                                    height, width; sound: rows; text: length;
@@ -110,14 +111,14 @@ void pcv_stem_free(pcv_stem *s);
 int pcv_stem_elements(const pcv_stem *s);
 
 /* Binds a batch to B inputs as data/prepare.c makes them (image F32 [c,H,W],
- * sound F32 [n], bytes I32 [n], points and plain F32 [n][c], flow F32
- * [2,3,H,W] or their neighbourhoods [2,27,H,W], video F32 [T,3,H,W], one-hot
- * F32 [k]).  What lies in an array as it is needed is read there (a picture:
- * content kinds that are `planar`), so the arrays must stay until the next bind
- * or the last use of the tokens; the rest is copied.  Of parts input b is
- * x[b * parts ..], NULL where a part is absent.  Grids of a batch must be of
- * one size; texts are padded and masked.  0 or -1.  A zeroed batch is a fresh
- * one. */
+ * sound F32 [n] or [frames][mels], bytes I32 [n], points and plain F32 [n][c],
+ * flow F32 [2,3,H,W] or their neighbourhoods [2,27,H,W], video F32 [T,3,H,W],
+ * one-hot F32 [k]).  What lies in an array as it is needed is read there (a
+ * picture: content kinds that are `planar`), so the arrays must stay until the
+ * next bind or the last use of the tokens; the rest is copied.  Of parts input
+ * b is x[b * parts ..], NULL where a part is absent.  Grids of a batch must be
+ * of one size; texts are padded and masked.  0 or -1.  A zeroed batch is a
+ * fresh one. */
 int pcv_batch_bind(pcv_batch *b, const pcv_stem *s, const pcv_array *const *x,
                    int items);
 void pcv_batch_free(pcv_batch *b);
@@ -162,10 +163,11 @@ struct pcv_content_kind {
     bool (*planar)(const pcv_stem_spec *s);
 };
 
-/* pixels, sound in patches, rows of an array, one-hot: content.c; pictures
- * through convolutions: convolved.c; video and pairs: frames.c. */
-extern const pcv_content_kind pcv_content_convolved, pcv_content_video,
-    pcv_content_flow;
+/* pixels, sound in patches or in bands, rows of an array, one-hot: content.c;
+ * pictures through convolutions: convolved.c; in squares, video and pairs:
+ * frames.c. */
+extern const pcv_content_kind pcv_content_convolved, pcv_content_squares,
+    pcv_content_video, pcv_content_flow;
 
 const pcv_content_kind *pcv_content_find(const pcv_stem_spec *s);  /* NULL */
 /* "an input of shape .., want": -1. */
