@@ -114,7 +114,8 @@ int pcv_train(pcv_trainer *t, const char *data, const char *val,
                          .resume = resume, .watch = pass_on, .arg = &w };
     int r;
 
-    if (pcv_spec_copy(&run.spec, &t->spec) < 0)
+    if (pcv_augment_check(&t->run, &t->spec.prep) < 0 ||
+        pcv_spec_copy(&run.spec, &t->spec) < 0)
         return -1;
     r = pcv_training_run(&run);
     pcv_spec_free(&run.spec);

@@ -287,6 +287,7 @@ typedef struct {
     double level;               /* sound: scaled to this root mean square; 0 as
                                    it comes */
     int samples;                /* sound: padded with zeros or cut; 0 any */
+    int mels;                   /* sound: bands of log-mel frames; 0 samples */
     int length;                 /* bytes or points: at most this many */
     int special;                /* bytes: wrap in [CLS] .. [SEP] */
     int parse;                  /* bytes: "[MASK]" and its like are ids */

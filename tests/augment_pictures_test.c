@@ -1,0 +1,590 @@
+/* augment_pictures_test.c - augmentation of pictures: shifts, flips, crops,
+ * rectangles and each operation of RandAugment against what they do to
+ * pictures for which that is known. */
+#include "augment_help.h"
+#include "scratch.h"
+
+#include <math.h>
+#include <string.h>
+
+#define TEST(f) cmocka_unit_test_setup(f, scratch_none)
+
+enum { H = 9, W = 8, AREA = H * W };
+
+/* Pixel (y, x) of channel k, the nearest one where there is none. */
+static float edge(const pcv_array *a, int k, int y, int x)
+{
+    const int h = (int)a->dim[1], w = (int)a->dim[2];
+
+    y = y < 0 ? 0 : y >= h ? h - 1 : y;
+    x = x < 0 ? 0 : x >= w ? w - 1 : x;
+    return augment_values(a)[(k * h + y) * w + x];
+}
+
+/* ---- shift, flip ----------------------------------------------------- */
+
+/* Where a shift has always gone. */
+static int moved(uint64_t stream, uint64_t which, int most)
+{
+    double u = pcv_uniform(7919, stream, which);
+
+    return (int)(u * (2 * most + 1)) - most;
+}
+
+static void test_shift(void **state)
+{
+    pcv_run_spec r = augment_settings("shift=3");
+    pcv_prep prep = augment_prep(PCV_IMAGE, 3, 0);
+    pcv_array x = augment_example(3, H, W, 1), y;
+    int seen[49] = {0};
+
+    (void)state;
+    for (uint64_t s = 0; s < 1000; s++) {
+        int dy = moved(s, 0, 3), dx = moved(s, 1, 3);
+
+        y = augment_made(&r, &prep, s, &x);
+        for (int k = 0; k < 3; k++)
+            for (int i = 0; i < AREA; i++)
+                assert_true(augment_values(&y)[k * AREA + i] ==
+                            edge(&x, k, i / W - dy, i % W - dx));
+        seen[(dy + 3) * 7 + dx + 3] = 1;
+        pcv_array_free(&y);
+    }
+    for (int i = 0; i < 49; i++)
+        assert_true(seen[i]);
+    pcv_array_free(&x);
+}
+
+/* Bit 0: columns mirrored, bit 1: rows. */
+static int mirrored(const pcv_array *x, const pcv_array *y)
+{
+    for (int way = 0; way < 4; way++) {
+        bool same = true;
+
+        for (int i = 0; i < 3 * AREA; i++) {
+            int row = i / W % H, column = i % W;
+
+            same &= augment_values(y)[i] ==
+                    edge(x, i / AREA, way & 2 ? H - 1 - row : row,
+                         way & 1 ? W - 1 - column : column);
+        }
+        if (same)
+            return way;
+    }
+    fail();
+    return -1;
+}
+
+static void check_flip(const char *settings, int ways)
+{
+    pcv_run_spec r = augment_settings(settings);
+    pcv_prep prep = augment_prep(PCV_IMAGE, 3, 0);
+    pcv_array x = augment_example(3, H, W, 1), y, z;
+    int seen[4] = {0};
+
+    for (uint64_t s = 0; s < 2000; s++) {
+        y = augment_made(&r, &prep, s, &x);
+        z = augment_made(&r, &prep, s, &y);
+        seen[mirrored(&x, &y)]++;
+        assert_true(augment_same(&x, &z));
+        pcv_array_free(&y);
+        pcv_array_free(&z);
+    }
+    for (int way = 0; way < 4; way++)
+        if (way & ~ways)
+            assert_int_equal(seen[way], 0);
+        else
+            augment_chance(seen[way], 2000, ways == 3 ? 0.25 : 0.5, settings);
+    pcv_array_free(&x);
+}
+
+static void test_flip(void **state)
+{
+    (void)state;
+    check_flip("flip=horizontal", PCV_FLIP_HORIZONTAL);
+    check_flip("flip=vertical", PCV_FLIP_VERTICAL);
+    check_flip("flip=both", PCV_FLIP_BOTH);
+}
+
+/* ---- crop ------------------------------------------------------------ */
+
+/* Channel 0 is a constant, 1 the row, 2 the column of its pixels. */
+static pcv_array slopes(size_t h, size_t w)
+{
+    pcv_array x = augment_example(3, h, w, 1);
+
+    for (size_t i = 0; i < h * w; i++) {
+        augment_values(&x)[i] = 0.3F;
+        augment_values(&x)[h * w + i] = (float)(i / w);
+        augment_values(&x)[2 * h * w + i] = (float)(i % w);
+    }
+    return x;
+}
+
+static double inside(double v, int n)
+{
+    return v < 0 ? 0 : v > n - 1 ? n - 1 : v;
+}
+
+/* The whole is itself; a part shows the rows and columns that are there. */
+static void test_crop_box(void **state)
+{
+    static const double boxes[][4] = {
+        { 2, 3, 4, 4 }, { 0, 0, 4.5, 8 }, { 3.25, 1.5, 5.75, 2.5 },
+        { 8, 7, 1, 1 }, { 0, 0, 9, 8 }
+    };
+
+    (void)state;
+    for (size_t b = 0; b < PCV_LEN(boxes); b++) {
+        pcv_array x = slopes(H, W);
+        const double *o = boxes[b];
+
+        assert_int_equal(pcv_crop_box(&x, o), 0);
+        for (int i = 0; i < AREA; i++) {
+            const float *v = augment_values(&x) + i;
+            double row = inside(o[0] + (i / W + 0.5) * o[2] / H - 0.5, H);
+            double column = inside(o[1] + (i % W + 0.5) * o[3] / W - 0.5, W);
+
+            assert_true(v[0] == 0.3F);
+            assert_true(fabs((double)v[AREA] - row) < 1e-5);
+            assert_true(fabs((double)v[2 * AREA] - column) < 1e-5);
+        }
+        pcv_array_free(&x);
+    }
+    pcv_array x = augment_example(2, H, W, 1), y = augment_copy(&x);
+    const double whole[4] = { 0, 0, H, W };
+
+    assert_int_equal(pcv_crop_box(&x, whole), 0);
+    assert_true(augment_same(&x, &y));
+    pcv_array_free(&x);
+    pcv_array_free(&y);
+}
+
+/* The box of a crop, read off the slopes in its middle. */
+static void read_box(const pcv_array *y, double box[4])
+{
+    const int n = (int)y->dim[1], m = n / 2;
+    double row = (double)edge(y, 1, m, m), column = (double)edge(y, 2, m, m);
+
+    box[2] = n * ((double)edge(y, 1, m + 1, m) - row);
+    box[3] = n * ((double)edge(y, 2, m, m + 1) - column);
+    box[0] = row + 0.5 - (m + 0.5) * box[2] / n;
+    box[1] = column + 0.5 - (m + 0.5) * box[3] / n;
+}
+
+static void test_crop(void **state)
+{
+    pcv_run_spec r = augment_settings("crop-area=0.25");
+    pcv_prep prep = augment_prep(PCV_IMAGE, 3, 0);
+    pcv_array x = slopes(40, 40), y;
+    double least = 1, most = 0, flat = 1, tall = 1, corner = 40, far = 0;
+
+    (void)state;
+    for (uint64_t s = 0; s < 1000; s++) {
+        double box[4], area, aspect;
+
+        y = augment_made(&r, &prep, s, &x);
+        read_box(&y, box);
+        area = box[2] * box[3] / 1600;
+        aspect = box[2] / box[3];
+        assert_true(box[0] > -0.01 && box[0] + box[2] < 40.01);
+        assert_true(box[1] > -0.01 && box[1] + box[3] < 40.01);
+        least = fmin(least, area);
+        most = fmax(most, area);
+        flat = fmin(flat, aspect);
+        tall = fmax(tall, aspect);
+        corner = fmin(corner, box[0] + box[1]);
+        far = fmax(far, box[0] + box[2] + box[1] + box[3]);
+        pcv_array_free(&y);
+    }
+    assert_true(least > 0.249 && least < 0.27 && most < 1.001 && most > 0.9);
+    assert_true(flat > 0.749 && flat < 0.77 && tall < 1.335 && tall > 1.3);
+    assert_true(corner < 2 && far > 78);
+    pcv_array_free(&x);
+}
+
+/* A strip has no parts of the shape that is wanted, and gets one anyway. */
+static void test_crop_strip(void **state)
+{
+    pcv_run_spec r = augment_settings("crop-area=0.25 erase=1");
+    pcv_prep prep = augment_prep(PCV_IMAGE, 3, 0);
+
+    (void)state;
+    for (uint64_t s = 0; s < 50; s++) {
+        pcv_array x = augment_example(1, s % 2 ? 1 : 200, s % 2 ? 200 : 1, 1);
+
+        assert_int_equal(pcv_augment(&r, &prep, s, &x), 0);
+        for (int i = 0; i < 200; i++)
+            assert_true(isfinite(augment_values(&x)[i]));
+        pcv_array_free(&x);
+    }
+}
+
+/* ---- erase ----------------------------------------------------------- */
+
+/* What was changed is a rectangle, the same of all channels: its sides. */
+static int changed(const pcv_array *x, const pcv_array *y, int *h, int *w)
+{
+    const int n = (int)x->dim[1], m = (int)x->dim[2];
+    int count = 0, top = n, bottom = -1, left = m, right = -1;
+
+    for (int i = 0; i < n * m; i++) {
+        const bool is = augment_values(x)[i] != augment_values(y)[i];
+
+        for (size_t k = 1; k < x->dim[0]; k++) {
+            size_t at = k * (size_t)(n * m) + (size_t)i;
+
+            assert_int_equal(augment_values(x)[at] != augment_values(y)[at],
+                             is);
+        }
+        if (!is)
+            continue;
+        count++;
+        top = i / m < top ? i / m : top;
+        bottom = i / m > bottom ? i / m : bottom;
+        left = i % m < left ? i % m : left;
+        right = i % m > right ? i % m : right;
+    }
+    *h = bottom < 0 ? 0 : bottom - top + 1;
+    *w = bottom < 0 ? 0 : right - left + 1;
+    assert_int_equal(count, *h * *w);
+    return count;
+}
+
+static void test_erase(void **state)
+{
+    enum { SIDE = 40, ALL = SIDE * SIDE };
+    pcv_run_spec r = augment_settings("erase=0.3");
+    pcv_prep prep = augment_prep(PCV_IMAGE, 3, 0);
+    pcv_array x = augment_example(3, SIDE, SIDE, 1), y;
+    double least = 1, most = 0, flat = 1, tall = 1, sum = 0, cells = 0;
+    int erased = 0, h, w;
+
+    (void)state;
+    for (uint64_t s = 0; s < 2000; s++) {
+        y = augment_made(&r, &prep, s, &x);
+        int count = changed(&x, &y, &h, &w);
+
+        if (count) {
+            erased++;
+            least = fmin(least, (double)count / ALL);
+            most = fmax(most, (double)count / ALL);
+            flat = fmin(flat, (double)h / w);
+            tall = fmax(tall, (double)h / w);
+        }
+        for (int i = 0; i < 3 * ALL; i++)
+            if (augment_values(&x)[i] != augment_values(&y)[i]) {
+                int k = i / ALL;
+                double level = (double)augment_values(&y)[i] * prep.std[k] +
+                               prep.mean[k];
+
+                assert_true(level > -1e-6 && level < 1 + 1e-6);
+                sum += level;
+                cells++;
+            }
+        pcv_array_free(&y);
+    }
+    augment_chance(erased, 2000, 0.3, "erased");
+    assert_true(least > 0.015 && least < 0.04 && most < 0.35 && most > 0.3);
+    assert_true(flat > 0.26 && flat < 0.4 && tall < 3.8 && tall > 2.5);
+    help_below(fabs(sum / cells - 0.5), 5 / sqrt(12 * cells), "levels", 0);
+    pcv_array_free(&x);
+}
+
+/* ---- RandAugment: operations ----------------------------------------- */
+
+enum { SIDE = 17, ALL = SIDE * SIDE };  /* its centre is a pixel */
+
+static int number_of(const char *name)
+{
+    const char *one;
+
+    for (int i = 0; (one = pcv_randaugment_name(i)); i++)
+        if (!strcmp(one, name))
+            return i;
+    fail_msg("no operation %s", name);
+    return -1;
+}
+
+/* Levels of a picture, and of the same after an operation. */
+typedef struct {
+    pcv_array x;
+    pcv_prep prep;
+    double was[3 * ALL], is[3 * ALL];
+} trial;
+
+static double level(const trial *t, int i)
+{
+    return 255 * ((double)augment_values(&t->x)[i] * t->prep.std[i / ALL] +
+                  t->prep.mean[i / ALL]);
+}
+
+static void try(trial *t, const char *name, double strength)
+{
+    t->prep = augment_prep(PCV_IMAGE, 3, 0);
+    t->x = augment_example(3, SIDE, SIDE, 1);
+    for (int i = 0; i < 3 * ALL; i++) {
+        double v = floor(256 * pcv_uniform(5, 5, (uint64_t)i));
+
+        augment_values(&t->x)[i] = (float)((v / 255 - t->prep.mean[i / ALL]) /
+                                           t->prep.std[i / ALL]);
+        t->was[i] = v;
+    }
+    assert_int_equal(pcv_randaugment_apply(number_of(name), &t->prep, strength,
+                                           &t->x), 0);
+    for (int i = 0; i < 3 * ALL; i++)
+        t->is[i] = level(t, i);
+    pcv_array_free(&t->x);
+}
+
+static double limited(double v)
+{
+    return v < 0 ? 0 : v > 255 ? 255 : v;
+}
+
+static double luma(const trial *t, int i)
+{
+    i %= ALL;
+    return 0.299 * t->was[i] + 0.587 * t->was[i + ALL] +
+           0.114 * t->was[i + 2 * ALL];
+}
+
+static double mean_luma(const trial *t)
+{
+    double sum = 0;
+
+    for (int i = 0; i < ALL; i++)
+        sum += luma(t, i);
+    return sum / ALL;
+}
+
+/* Nothing at strength 0, and the two that have none. */
+static void test_nothing(void **state)
+{
+    trial t;
+    const char *name;
+
+    (void)state;
+    for (int i = 0; (name = pcv_randaugment_name(i)); i++) {
+        double worst = 0;
+
+        if (!strcmp(name, "autocontrast") || !strcmp(name, "equalize"))
+            continue;
+        try(&t, name, 0);
+        for (int k = 0; k < 3 * ALL; k++)
+            worst = fmax(worst, fabs(t.is[k] - t.was[k]));
+        help_below(worst, 1e-4, name, i);
+    }
+    try(&t, "identity", 1);
+    for (int k = 0; k < 3 * ALL; k++)
+        assert_true(fabs(t.is[k] - t.was[k]) < 1e-4);
+}
+
+/* What a level becomes, by the rule of each operation. */
+static double wanted(const trial *t, const char *name, double s, int i)
+{
+    const double v = t->was[i];
+    double sum = 0;
+
+    if (!strcmp(name, "solarize"))
+        return v >= 256 - 256 * fabs(s) ? 255 - v : v;
+    if (!strcmp(name, "posterize")) {
+        int step = 1 << (int)round(4 * fabs(s));
+
+        return floor(v / step) * step;
+    }
+    if (!strcmp(name, "brightness"))
+        return limited(v * (1 + 0.9 * s));
+    if (!strcmp(name, "contrast"))
+        return limited(v * (1 + 0.9 * s) - mean_luma(t) * 0.9 * s);
+    if (!strcmp(name, "colour"))
+        return limited(v * (1 + 0.9 * s) - luma(t, i) * 0.9 * s);
+    if (i / SIDE % SIDE % (SIDE - 1) == 0 || i % SIDE % (SIDE - 1) == 0)
+        return v;
+    for (int k = 0; k < 9; k++)
+        sum += t->was[i + (k / 3 - 1) * SIDE + k % 3 - 1] * (k == 4 ? 5 : 1);
+    return limited(v * (1 + 0.9 * s) - sum / 13 * 0.9 * s);
+}
+
+static void test_levels(void **state)
+{
+    static const char *const name[] = { "solarize", "posterize", "brightness",
+                                        "contrast", "colour", "sharpness" };
+    static const double strength[] = { -1, -0.5, 0.3, 0.5, 1 };
+    trial t;
+
+    (void)state;
+    for (size_t n = 0; n < PCV_LEN(name); n++)
+        for (size_t k = 0; k < PCV_LEN(strength); k++) {
+            double worst = 0;
+
+            try(&t, name[n], strength[k]);
+            for (int i = 0; i < 3 * ALL; i++)
+                worst = fmax(worst, fabs(t.is[i] - wanted(&t, name[n],
+                                                          strength[k], i)));
+            help_below(worst, 2e-3, name[n], (int)k);
+        }
+}
+
+static void test_autocontrast(void **state)
+{
+    trial t;
+
+    (void)state;
+    try(&t, "autocontrast", 0.5);
+    for (int k = 0; k < 3; k++) {
+        double low = 255, high = 0;
+
+        for (int i = k * ALL; i < (k + 1) * ALL; i++) {
+            low = fmin(low, t.was[i]);
+            high = fmax(high, t.was[i]);
+        }
+        for (int i = k * ALL; i < (k + 1) * ALL; i++)
+            assert_true(fabs(t.is[i] - 255 * (t.was[i] - low) / (high - low)) <
+                        1e-3);
+    }
+}
+
+/* A picture four times as large, of squares of levels, so that there are more
+ * pixels than levels. */
+static void test_equalize(void **state)
+{
+    enum { N = 64 };
+    pcv_prep prep = augment_prep(PCV_IMAGE, 1, 0);
+    pcv_array x = augment_example(1, N, N, 1);
+    int was[N * N], top = 0, same = 0, step;
+
+    (void)state;
+    for (int i = 0; i < N * N; i++) {
+        was[i] = (int)(200 * pow(pcv_uniform(6, 6, (uint64_t)i), 2));
+        top = was[i] > top ? was[i] : top;
+        augment_values(&x)[i] = (float)((was[i] / 255.0 - prep.mean[0]) /
+                                        prep.std[0]);
+    }
+    for (int i = 0; i < N * N; i++)
+        same += was[i] == top;
+    step = (N * N - same) / 255;
+    assert_int_equal(pcv_randaugment_apply(number_of("equalize"), &prep, 1, &x),
+                     0);
+    for (int i = 0; i < N * N; i++) {
+        double is = 255 * ((double)augment_values(&x)[i] * prep.std[0] +
+                           prep.mean[0]);
+        int below = 0;
+
+        for (int k = 0; k < N * N; k++)
+            below += was[k] < was[i];
+        assert_true(fabs(is - limited((below + step / 2) / step)) < 1e-3);
+    }
+    pcv_array_free(&x);
+}
+
+/* Moves by whole pixels: where each pixel comes from, and what there is when
+ * it is from outside. */
+static void check_moves(const char *name, double s, int yy, int yx, int y0,
+                        int xy, int xx, int x0)
+{
+    const int c = SIDE / 2;
+    double worst = 0;
+    trial t;
+
+    try(&t, name, s);
+    for (int i = 0; i < 3 * ALL; i++) {
+        int y = i / SIDE % SIDE - c, x = i % SIDE - c;
+        int from_y = c + yy * y + yx * x + y0;
+        int from_x = c + xy * y + xx * x + x0;
+        double want = 255 * t.prep.mean[i / ALL];
+
+        if (from_y >= 0 && from_y < SIDE && from_x >= 0 && from_x < SIDE)
+            want = t.was[i / ALL * ALL + from_y * SIDE + from_x];
+        worst = fmax(worst, fabs(t.is[i] - want));
+    }
+    help_below(worst, 1e-3, name, (int)(10 * s));
+}
+
+static void test_moves(void **state)
+{
+    const double pixel = 1 / (0.45 * SIDE), slope = 1 / 0.3;
+
+    (void)state;
+    check_moves("rotate", 3, 0, 1, 0, -1, 0, 0);
+    check_moves("rotate", -3, 0, -1, 0, 1, 0, 0);
+    check_moves("rotate", 6, -1, 0, 0, 0, -1, 0);
+    check_moves("shear-x", slope, 1, 0, 0, 1, 1, 0);
+    check_moves("shear-x", -slope, 1, 0, 0, -1, 1, 0);
+    check_moves("shear-y", slope, 1, 1, 0, 0, 1, 0);
+    check_moves("translate-x", 2 * pixel, 1, 0, 0, 0, 1, -2);
+    check_moves("translate-x", -3 * pixel, 1, 0, 0, 0, 1, 3);
+    check_moves("translate-y", 4 * pixel, 1, 0, -4, 0, 1, 0);
+}
+
+/* ---- RandAugment: which ---------------------------------------------- */
+
+/* The operation that made y of x, of strength +-0.9; -1 there is none. */
+static int made_by(const pcv_prep *prep, const pcv_array *x,
+                   const pcv_array *y)
+{
+    for (int i = 0; pcv_randaugment_name(i); i++)
+        for (int sign = -1; sign <= 1; sign += 2) {
+            pcv_array z = augment_copy(x);
+            bool same;
+
+            assert_int_equal(pcv_randaugment_apply(i, prep, sign * 0.9, &z),
+                             0);
+            same = augment_same(&z, y);
+            pcv_array_free(&z);
+            if (same)
+                return i;
+        }
+    return -1;
+}
+
+static void check_choice(int channels, int count)
+{
+    enum { N = 1400 };
+    pcv_run_spec r = augment_settings("randaugment=1");
+    pcv_run_spec two = augment_settings("randaugment=2");
+    pcv_prep prep = augment_prep(PCV_IMAGE, channels, 0);
+    pcv_array x = augment_example((size_t)channels, 20, 20, 1), y, z;
+    int seen[14] = {0}, differ = 0;
+
+    for (uint64_t s = 0; s < N; s++) {
+        int which;
+
+        y = augment_made(&r, &prep, s, &x);
+        z = augment_made(&two, &prep, s, &x);
+        which = made_by(&prep, &x, &y);
+        assert_true(which >= 0);
+        seen[which]++;
+        differ += !augment_same(&y, &z);
+        pcv_array_free(&y);
+        pcv_array_free(&z);
+    }
+    for (int i = 0; i < 14; i++)
+        if (i < count)
+            augment_chance(seen[i], N, 1.0 / count, pcv_randaugment_name(i));
+        else
+            assert_int_equal(seen[i], 0);
+    assert_true(differ > N * 8 / 10);
+    pcv_array_free(&x);
+}
+
+static void test_choice(void **state)
+{
+    (void)state;
+    assert_null(pcv_randaugment_name(14));
+    assert_int_equal(number_of("colour"), 13);
+    check_choice(3, 14);
+    check_choice(1, 13);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_shift), TEST(test_flip), TEST(test_crop_box),
+        TEST(test_crop), TEST(test_crop_strip), TEST(test_erase),
+        TEST(test_nothing), TEST(test_levels), TEST(test_autocontrast),
+        TEST(test_equalize), TEST(test_moves), TEST(test_choice),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
