@@ -85,7 +85,7 @@ static void check_mixup(int modality, int mels, size_t d0, size_t d1,
     pcv_prep prep = augment_prep(modality, 3, mels);
     pcv_array a = augment_example(d0, d1, d2, 1);
     pcv_array b = augment_example(d0, d1, d2, 2), y, z;
-    double share, again, sum = 0;
+    double share, again, sum = 0, square = 0;
 
     assert_int_equal(pcv_augment_check(&r, &prep), 0);
     for (uint64_t s = 0; s < N; s++) {
@@ -94,10 +94,12 @@ static void check_mixup(int modality, int mels, size_t d0, size_t d1,
         assert_true(augment_same(&y, &z) && share == again);
         help_below(blend_error(&a, &b, &y, share), 1e-6, "MixUp", (int)s);
         sum += share;
+        square += (share - 0.5) * (share - 0.5);
         pcv_array_free(&y);
         pcv_array_free(&z);
     }
     help_below(fabs(sum / N - 0.5), 5 * sqrt(1 / 5.6 / N), "share", 0);
+    help_below(fabs(square / N - 1 / 5.6), 0.02, "variance of share", 0);
     pcv_array_free(&a);
     pcv_array_free(&b);
 }
@@ -147,7 +149,7 @@ static void test_cutmix(void **state)
     pcv_run_spec r = augment_settings("cutmix=1");
     pcv_prep prep = augment_prep(PCV_IMAGE, 3, 0);
     pcv_array a = augment_example(3, H, W, 1), b = augment_example(3, H, W, 2);
-    int corner[2] = {0};
+    int corner[4] = {0};
     double share;
     rectangle o;
 
@@ -157,11 +159,14 @@ static void test_cutmix(void **state)
 
         assert_true(find_rectangle(&a, &b, &y, &o));
         assert_true(fabs(share - (1 - (double)o.area / AREA)) < 1e-12);
-        corner[0] += o.area > 0 && o.top == 0 && o.left == 0;
-        corner[1] += o.bottom == H - 1 && o.right == W - 1;
+        if (o.area > 0 && o.area < AREA)
+            for (int k = 0; k < 4; k++)
+                corner[k] += (k & 1 ? o.top == 0 : o.bottom == H - 1) &&
+                             (k & 2 ? o.left == 0 : o.right == W - 1);
         pcv_array_free(&y);
     }
-    assert_true(corner[0] > N / 20 && corner[1] > N / 20);
+    for (int k = 0; k < 4; k++)
+        assert_true(corner[k] > N / 20);
     pcv_array_free(&a);
     pcv_array_free(&b);
 }
@@ -173,7 +178,7 @@ static void test_cutmix_area(void **state)
     pcv_run_spec r = augment_settings("cutmix=1");
     pcv_prep prep = augment_prep(PCV_IMAGE, 3, 0);
     pcv_array a = augment_example(3, H, W, 1), b = augment_example(3, H, W, 2);
-    int whole = 0;
+    int whole = 0, cut = 0;
     rectangle o;
 
     (void)state;
@@ -185,6 +190,8 @@ static void test_cutmix_area(void **state)
         pcv_cut_mix(&c, &y, &b);
         assert_true(find_rectangle(&a, &b, &y, &o));
         pcv_array_free(&y);
+        cut += o.area > 0 && o.top == 0 && o.bottom < H - 1 &&
+               o.bottom + 1 < (int)(side * H);
         if (o.area == 0 || o.top == 0 || o.left == 0 || o.bottom == H - 1 ||
             o.right == W - 1)
             continue;
@@ -192,7 +199,7 @@ static void test_cutmix_area(void **state)
         assert_true(fabs(o.bottom - o.top + 1.5 - side * H) <= 0.5);
         assert_true(fabs(o.right - o.left + 1.5 - side * W) <= 0.5);
     }
-    assert_true(whole > 100);
+    assert_true(whole > 100 && cut > 100);
     pcv_array_free(&a);
     pcv_array_free(&b);
 }

@@ -177,7 +177,8 @@ static void test_crop(void **state)
     pcv_run_spec r = augment_settings("crop-area=0.25");
     pcv_prep prep = augment_prep(PCV_IMAGE, 3, 0);
     pcv_array x = slopes(40, 40), y;
-    double least = 1, most = 0, flat = 1, tall = 1, corner = 40, far = 0;
+    double least = 1, most = 0, flat = 1, tall = 1;
+    double low[2] = { 40, 40 }, high[2] = {0}, along[2] = {0};
 
     (void)state;
     for (uint64_t s = 0; s < 1000; s++) {
@@ -187,19 +188,22 @@ static void test_crop(void **state)
         read_box(&y, box);
         area = box[2] * box[3] / 1600;
         aspect = box[2] / box[3];
-        assert_true(box[0] > -0.01 && box[0] + box[2] < 40.01);
-        assert_true(box[1] > -0.01 && box[1] + box[3] < 40.01);
+        for (int k = 0; k < 2; k++) {
+            low[k] = fmin(low[k], box[k]);
+            high[k] = fmax(high[k], box[k] + box[k + 2]);
+            along[k] += box[k + 2] < 39 ? box[k] / (40 - box[k + 2]) : 0.5;
+        }
         least = fmin(least, area);
         most = fmax(most, area);
         flat = fmin(flat, aspect);
         tall = fmax(tall, aspect);
-        corner = fmin(corner, box[0] + box[1]);
-        far = fmax(far, box[0] + box[2] + box[1] + box[3]);
         pcv_array_free(&y);
     }
     assert_true(least > 0.249 && least < 0.27 && most < 1.001 && most > 0.9);
     assert_true(flat > 0.749 && flat < 0.77 && tall < 1.335 && tall > 1.3);
-    assert_true(corner < 2 && far > 78);
+    for (int k = 0; k < 2; k++)
+        assert_true(low[k] > -0.01 && low[k] < 0.5 && high[k] < 40.01 &&
+                    high[k] > 39.5 && fabs(along[k] / 1000 - 0.5) < 0.05);
     pcv_array_free(&x);
 }
 
@@ -257,7 +261,8 @@ static void test_erase(void **state)
     pcv_run_spec r = augment_settings("erase=0.3");
     pcv_prep prep = augment_prep(PCV_IMAGE, 3, 0);
     pcv_array x = augment_example(3, SIDE, SIDE, 1), y;
-    double least = 1, most = 0, flat = 1, tall = 1, sum = 0, cells = 0;
+    double least = 1, most = 0, flat = 1, tall = 1;
+    double sum = 0, square = 0, cells = 0;
     int erased = 0, h, w;
 
     (void)state;
@@ -280,6 +285,7 @@ static void test_erase(void **state)
 
                 assert_true(level > -1e-6 && level < 1 + 1e-6);
                 sum += level;
+                square += level * level;
                 cells++;
             }
         pcv_array_free(&y);
@@ -288,6 +294,8 @@ static void test_erase(void **state)
     assert_true(least > 0.015 && least < 0.04 && most < 0.35 && most > 0.3);
     assert_true(flat > 0.26 && flat < 0.4 && tall < 3.8 && tall > 2.5);
     help_below(fabs(sum / cells - 0.5), 5 / sqrt(12 * cells), "levels", 0);
+    help_below(fabs(square / cells - 1.0 / 3), 5 * sqrt(4 / 45.0 / cells),
+               "levels squared", 0);
     pcv_array_free(&x);
 }
 
@@ -410,7 +418,7 @@ static void test_levels(void **state)
 {
     static const char *const name[] = { "solarize", "posterize", "brightness",
                                         "contrast", "colour", "sharpness" };
-    static const double strength[] = { -1, -0.5, 0.3, 0.5, 1 };
+    static const double strength[] = { -1, -0.5, 0.3, 0.4, 1 };
     trial t;
 
     (void)state;
@@ -519,16 +527,16 @@ static void test_moves(void **state)
 
 /* ---- RandAugment: which ---------------------------------------------- */
 
-/* The operation that made y of x, of strength +-0.9; -1 there is none. */
+/* The operation that made y of x, of strength *sign 0.9; -1 there is none. */
 static int made_by(const pcv_prep *prep, const pcv_array *x,
-                   const pcv_array *y)
+                   const pcv_array *y, int *sign)
 {
     for (int i = 0; pcv_randaugment_name(i); i++)
-        for (int sign = -1; sign <= 1; sign += 2) {
+        for (*sign = -1; *sign <= 1; *sign += 2) {
             pcv_array z = augment_copy(x);
             bool same;
 
-            assert_int_equal(pcv_randaugment_apply(i, prep, sign * 0.9, &z),
+            assert_int_equal(pcv_randaugment_apply(i, prep, *sign * 0.9, &z),
                              0);
             same = augment_same(&z, y);
             pcv_array_free(&z);
@@ -545,16 +553,17 @@ static void check_choice(int channels, int count)
     pcv_run_spec two = augment_settings("randaugment=2");
     pcv_prep prep = augment_prep(PCV_IMAGE, channels, 0);
     pcv_array x = augment_example((size_t)channels, 20, 20, 1), y, z;
-    int seen[14] = {0}, differ = 0;
+    int seen[14] = {0}, up[14] = {0}, differ = 0;
 
     for (uint64_t s = 0; s < N; s++) {
-        int which;
+        int which, sign;
 
         y = augment_made(&r, &prep, s, &x);
         z = augment_made(&two, &prep, s, &x);
-        which = made_by(&prep, &x, &y);
+        which = made_by(&prep, &x, &y, &sign);
         assert_true(which >= 0);
         seen[which]++;
+        up[which] += sign > 0;
         differ += !augment_same(&y, &z);
         pcv_array_free(&y);
         pcv_array_free(&z);
@@ -564,6 +573,10 @@ static void check_choice(int channels, int count)
             augment_chance(seen[i], N, 1.0 / count, pcv_randaugment_name(i));
         else
             assert_int_equal(seen[i], 0);
+    for (int i = number_of("contrast"); i < count; i++)
+        augment_chance(up[i], seen[i], 0.5, pcv_randaugment_name(i));
+    augment_chance(up[number_of("rotate")], seen[number_of("rotate")], 0.5,
+                   "rotate");
     assert_true(differ > N * 8 / 10);
     pcv_array_free(&x);
 }

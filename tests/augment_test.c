@@ -127,6 +127,30 @@ static void test_alone(void **state)
     pcv_array_free(&x);
 }
 
+/* Two operations do not draw the same numbers: a point at (1, 0, 0) that is
+ * scaled and turned says what both drew. */
+static void test_keys(void **state)
+{
+    pcv_run_spec r = augment_settings("scale=0.5 rotate=180");
+    pcv_prep prep = augment_prep(PCV_POINTS, 3, 0);
+    pcv_array x = augment_example(1, 3, 0, 1), y;
+    int alike = 0;
+
+    (void)state;
+    memcpy(x.data, (float[]){ 1, 0, 0 }, 12);
+    for (uint64_t s = 0; s < 100; s++) {
+        y = augment_made(&r, &prep, s, &x);
+        const double a = (double)augment_values(&y)[0];
+        const double b = (double)augment_values(&y)[1];
+
+        alike += fabs(hypot(a, b) - 0.5 -
+                      (atan2(b, a) / acos(-1) + 1) / 2) < 1e-3;
+        pcv_array_free(&y);
+    }
+    assert_true(alike < 10);
+    pcv_array_free(&x);
+}
+
 /* ---- settings and inputs --------------------------------------------- */
 
 static void refused(const char *settings, int modality, int mels,
@@ -532,8 +556,9 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_function), TEST(test_alone), TEST(test_check),
-        TEST(test_check_all), TEST(test_bad_examples), TEST(test_shift_sound),
+        TEST(test_function), TEST(test_alone), TEST(test_keys),
+        TEST(test_check), TEST(test_check_all), TEST(test_bad_examples),
+        TEST(test_shift_sound),
         TEST(test_shift_frames), TEST(test_gain), TEST(test_noise),
         TEST(test_masks), TEST(test_jitter), TEST(test_scale),
         TEST(test_rotate), TEST(test_drop), TEST(test_memory),
