@@ -182,11 +182,8 @@ int pcv_train(pcv_trainer *t, const char *data, const char *val,
                          .resume = resume, .watch = pass_on, .arg = &w };
     int r;
 
-    if (t->spec.prep.modality == PCV_SOUND && t->spec.prep.mels &&
-        (t->run.shift || t->run.gain > 0))
-        return pcv_fail(EX_USAGE, "shift and gain are of samples, want mels=0 "
-                        "(noise is added to bands, too)");
-    if (pcv_spec_copy(&run.spec, &t->spec) < 0)
+    if (pcv_augment_check(&t->run, &t->spec) < 0 ||
+        pcv_spec_copy(&run.spec, &t->spec) < 0)
         return -1;
     r = pcv_training_run(&run);
     pcv_spec_free(&run.spec);

@@ -189,16 +189,80 @@ static int make(pcv_feeding *f, int i)
 }
 
 /* Messages are kept per thread, so a failing example carries its own. */
+static void note(pcv_feeding *f, int i, int result)
+{
+    if (result == 0)
+        return;
+    f->code[i] = pcv_error_code();
+    f->what[i] = pcv_strdup(pcv_error());
+    pcv_error_clear();
+}
+
 static void make_one(void *arg, int i)
 {
     pcv_feeding *f = arg;
 
     f->code[i] = 0;
-    if (make(f, i) == 0)
-        return;
-    f->code[i] = pcv_error_code();
-    f->what[i] = pcv_strdup(pcv_error());
-    pcv_error_clear();
+    note(f, i, make(f, i));
+}
+
+/* ---- two examples in one --------------------------------------------- */
+
+/* share of what item i wants stays, the rest is what the other wanted. */
+static void mix_targets(pcv_feeding *f, int i, const real *other, double share)
+{
+    size_t k = (size_t)f->net->answer[0].outputs;
+    real *want = f->target[0].want + (size_t)i * k;
+
+    for (size_t j = 0; j < k; j++)
+        want[j] = (real)(share * (double)want[j] +
+                         (1 - share) * (double)other[j]);
+}
+
+static int mix_item(pcv_feeding *f, int i, const pcv_array *other,
+                    const real *want)
+{
+    uint64_t stream = f->step * 65536 + (uint64_t)f->place[i];
+    double share;
+
+    if (pcv_mix(f->run, &f->net->spec.prep, stream, &f->x[i], other,
+                &share) < 0)
+        return -1;
+    mix_targets(f, i, want, share);
+    return 0;
+}
+
+/* Neighbours are mixed into each other, 0 with 1, 2 with 3: what each was
+ * before is kept for the other. */
+static int mix_pair(pcv_feeding *f, int i)
+{
+    size_t k = (size_t)f->net->answer[0].outputs;
+    size_t n = pcv_array_count(&f->x[i]);
+    real *want = f->target[0].want + (size_t)i * k;
+    real *old = pcv_alloc(k, sizeof *old);
+    pcv_array was = f->x[i];
+    int r = -1;
+
+    was.data = pcv_alloc(n, sizeof(float));
+    if (old && was.data) {
+        memcpy(was.data, f->x[i].data, n * sizeof(float));
+        memcpy(old, want, k * sizeof *old);
+        r = mix_item(f, i, &f->x[i + 1], want + k);
+    }
+    if (r == 0)
+        r = mix_item(f, i + 1, &was, old);
+    pcv_free(was.data);
+    pcv_free(old);
+    return r;
+}
+
+static void mix_one(void *arg, int pair)
+{
+    pcv_feeding *f = arg;
+    int i = 2 * pair;
+
+    if (!f->code[i] && !f->code[i + 1])
+        note(f, i, mix_pair(f, i));
 }
 
 static int report(pcv_feeding *f)
@@ -227,5 +291,7 @@ int pcv_feed(pcv_feeding *f, const uint32_t *order, int whole, int first,
     f->step = step;
     arrange(f, order, whole);
     pcv_parallel(items, make_one, f);
+    if (f->learn && (f->run->mixup > 0 || f->run->cutmix > 0))
+        pcv_parallel(items / 2, mix_one, f);
     return report(f);
 }

@@ -79,11 +79,56 @@ static const pcv_row rows[] = {
     { { "margin", "choose-latents: good enough is at most X points of accuracy "
         "below all of them", "X" },
       0, "margin", PCV_ROW_REAL, AT(margin), 0.5, 0, 100 },
-    { { "shift", "augment: move by up to N pixels or samples", "N" },
+    { { "delay", "augment: move sound by up to N samples, or frames of log-mel",
+        "N" },
+      0, "delay", PCV_ROW_INT, AT(delay), 0, 0, 1 << 20 },
+    { { "shift", "augment: move a picture by up to N pixels", "N" },
       0, "shift", PCV_ROW_INT, AT(shift), 0, 0, 1 << 20 },
-    { { "gain", "augment: sound louder or softer by up to X dB", "X" },
+    { { "crop-area", "augment: cut out of a picture, the smallest share of its "
+        "area; 1 none", "X" },
+      0, "crop_area", PCV_ROW_REAL, AT(crop_area), 1, 0.01, 1 },
+    { { "flip", "augment: mirror every second picture",
+        "no|horizontal|vertical|both" },
+      0, "flip", PCV_ROW_WORD, AT(flip), PCV_FLIP_NO, 0, 0 },
+    { { "randaugment", "augment: operations of RandAugment on a picture",
+        "N" },
+      0, "randaugment", PCV_ROW_INT, AT(randaugment), 0, 0, 100 },
+    { { "magnitude", "randaugment: how strong they are, of 10", "X" },
+      0, "magnitude", PCV_ROW_REAL, AT(magnitude), 9, 0, 10 },
+    { { "erase", "augment: share of pictures that lose a rectangle", "X" },
+      0, "erase", PCV_ROW_REAL, AT(erase), 0, 0, 1 },
+    { { "mixup", "augment: blend pictures or sounds and their targets, alpha "
+        "of MixUp; 0 none", "X" },
+      0, "mixup", PCV_ROW_REAL, AT(mixup), 0, 0, 100 },
+    { { "cutmix", "augment: a rectangle of another picture, alpha of CutMix; "
+        "0 none", "X" },
+      0, "cutmix", PCV_ROW_REAL, AT(cutmix), 0, 0, 100 },
+    { { "gain", "augment: sound louder or softer by up to X dB; not log-mel",
+        "X" },
       0, "gain", PCV_ROW_REAL, AT(gain), 0, 0, 60 },
-    { { "noise", "augment: standard deviation of added noise", "X" },
+    { { "time-masks", "augment: stretches of frames of log-mel to blank",
+        "N" },
+      0, "time_masks", PCV_ROW_INT, AT(time_masks), 0, 0, 1000 },
+    { { "time-mask", "time-masks: most frames of each", "N" },
+      0, "time_mask", PCV_ROW_INT, AT(time_mask), 0, 0, 1 << 20 },
+    { { "frequency-masks", "augment: stretches of bands of log-mel to blank",
+        "N" },
+      0, "frequency_masks", PCV_ROW_INT, AT(frequency_masks), 0, 0, 1000 },
+    { { "frequency-mask", "frequency-masks: most bands of each", "N" },
+      0, "frequency_mask", PCV_ROW_INT, AT(frequency_mask), 0, 0, 1 << 20 },
+    { { "drop-points", "augment: share of the points left out", "X" },
+      0, "drop_points", PCV_ROW_REAL, AT(drop_points), 0, 0, 0.99 },
+    { { "scale", "augment: points larger or smaller by up to this share",
+        "X" },
+      0, "scale", PCV_ROW_REAL, AT(scale), 0, 0, 0.99 },
+    { { "rotate", "augment: turn points about the third axis by up to X "
+        "degrees", "X" },
+      0, "rotate", PCV_ROW_REAL, AT(rotate), 0, 0, 180 },
+    { { "jitter", "augment: standard deviation added to coordinates of points",
+        "X" },
+      0, "jitter", PCV_ROW_REAL, AT(jitter), 0, 0, 10 },
+    { { "noise", "augment: standard deviation of added noise; not log-mel",
+        "X" },
       0, "noise", PCV_ROW_REAL, AT(noise), 0, 0, 10 },
     { { "labels", "names of the classes, one a line, in their order", "FILE" },
       0, "labels", PCV_ROW_TEXT, AT(labels), 0, 0, 0 },
@@ -110,4 +155,15 @@ int pcv_run_set(pcv_run_spec *r, const char *name, const char *value)
 void pcv_run_get(const pcv_run_spec *r, const char *name, pcv_buf *b)
 {
     pcv_table_get(&table, r, name, b);
+}
+
+bool pcv_run_given(const pcv_run_spec *r, const char *name)
+{
+    pcv_run_spec standard;
+
+    pcv_run_default(&standard);
+    for (size_t i = 0; i < PCV_LEN(rows); i++)
+        if (!strcmp(rows[i].field.name, name))
+            return !pcv_row_same(&rows[i], r, &standard);
+    return false;
 }

@@ -10,6 +10,8 @@
 enum pcv_optimizer { PCV_ADAMW, PCV_LAMB };
 enum pcv_freeze { PCV_FREEZE_NONE, PCV_FREEZE_ENCODER, PCV_FREEZE_BODY };
 enum pcv_schedule { PCV_COSINE, PCV_CONSTANT, PCV_STEP };
+enum pcv_flip { PCV_FLIP_NO, PCV_FLIP_HORIZONTAL, PCV_FLIP_VERTICAL,
+                PCV_FLIP_BOTH };
 
 typedef struct {
     int steps;                  /* -1: epochs decide; 0: only initialise */
@@ -36,9 +38,23 @@ typedef struct {
     int freeze;                 /* enum pcv_freeze */
     double margin;              /* latents=auto: points of accuracy */
     int choose;                 /* latents=auto */
-    int shift;                  /* augment: pixels or samples, each way */
-    double gain;                /* augment: decibels of sound, each way */
-    double noise;               /* augment: standard deviation added */
+    /* Augmentation, as augment.c's table has it. */
+    int shift;                  /* pixels, each way */
+    int delay;                  /* samples or frames, each way */
+    double crop_area;           /* smallest share of a picture; 1 none */
+    int flip;                   /* enum pcv_flip */
+    int randaugment;            /* operations for a picture, .. */
+    double magnitude;           /* .. of this strength, 0 to 10 */
+    double erase;               /* share of the pictures */
+    double mixup, cutmix;       /* alpha of Beta(alpha, alpha); 0 none */
+    double gain;                /* decibels of sound, each way */
+    int time_masks, time_mask;  /* log-mel: how many, of up to so many frames */
+    int frequency_masks, frequency_mask;    /* the same of bands */
+    double drop_points;         /* share of them */
+    double scale;               /* points: factors 1 - scale .. 1 + scale */
+    double rotate;              /* points: degrees, each way */
+    double jitter;              /* points: standard deviation added */
+    double noise;               /* standard deviation added */
     char labels[PCV_TEXT_SIZE]; /* file of class names, one a line; "" none */
 } pcv_run_spec;
 
@@ -46,6 +62,8 @@ const pcv_field *pcv_run_field(int i);
 void pcv_run_default(pcv_run_spec *r);
 int pcv_run_set(pcv_run_spec *r, const char *name, const char *value);
 void pcv_run_get(const pcv_run_spec *r, const char *name, pcv_buf *b);
+/* Is the setting another than its default? */
+bool pcv_run_given(const pcv_run_spec *r, const char *name);
 
 /* ---- optimizer.c: AdamW and LAMB ------------------------------------- */
 
@@ -66,6 +84,24 @@ double pcv_gradient_norm(const pcv_params *p);
 
 /* Rate of step `step` (from 0) of `steps`. */
 double pcv_learning_rate(const pcv_run_spec *r, uint64_t step, uint64_t steps);
+
+/* ---- augment.c: examples that are changed at random ------------------- */
+
+/* What happens to an example is a function of (r->seed, stream) alone, so the
+ * caller gives each one of its own: step * 65536 + place in the batch.  Several
+ * threads may change several examples at once. */
+
+/* Are the settings that are given for this kind of input, and with those that
+ * they need?  0, or -1 and EX_USAGE; once, before the others are called. */
+int pcv_augment_check(const pcv_run_spec *r, const pcv_spec *s);
+/* One prepared example in place (fewer points may be left).  0 or -1. */
+int pcv_augment(const pcv_run_spec *r, const pcv_prep *prep, uint64_t stream,
+                pcv_array *x);
+/* Mixes example b (another one of the batch, already augmented, not mixed) of
+ * the same shape into a: MixUp or CutMix.  *share is how much of a's target
+ * stays (1: nothing was mixed), the rest is b's.  0 or -1. */
+int pcv_mix(const pcv_run_spec *r, const pcv_prep *prep, uint64_t stream,
+            pcv_array *a, const pcv_array *b, double *share);
 
 /* ---- splits.c: what is trained on, what is held out ------------------ */
 
@@ -148,12 +184,6 @@ int pcv_feed_group(const pcv_feeding *f, int from);
 
 /* Fills item i of every target; may change its input (masked bytes). */
 int pcv_want(pcv_feeding *f, int i);
-
-/* ---- augment.c: examples as they might have been --------------------- */
-
-/* One prepared example in place; stream = step * 65536 + its place.  0, -1. */
-int pcv_augment(const pcv_run_spec *r, const pcv_prep *prep, uint64_t stream,
-                pcv_array *x);
 
 /* ---- checkpoint.c ---------------------------------------------------- */
 

@@ -68,8 +68,8 @@ encode -t 1 --batch=1 -r sounds >want.npy
 check 'threads and batches do not matter' cmp want.npy \
     <(encode -t 2 --batch=3 -r sounds)
 
-expect 'shift' 64 '' '*shift and gain are of samples, want mels=0*' \
-    train -d not --shift=8 sounds
+expect 'gain' 64 '' '*gain*changes samples of sound*log-mel*' \
+    train -d not --gain=8 sounds
 expect 'reconstruct' 65 '' '*task=reconstruct of sound wants mels=0*' \
     train -d not --task=reconstruct --decoder=grid sounds
 expect 'a window of no sample' 65 '' '*want at least 2 samples and 1 at 8000*' \

@@ -44,6 +44,16 @@ expect '-q' 0 '' '' train -q -d quiet --epochs=5 "$data"
 check 'the same bytes again' same run quiet
 train -q -d threads -t 3 --epochs=5 "$data"
 check 'the same bytes with three threads' same run threads
+changed='--epochs=2 --shift=2 --crop-area=0.3 --flip=both --randaugment=2
+    --noise=0.1 --erase=0.5'
+# shellcheck disable=SC2086
+train -q -d changed $changed "$data"
+# shellcheck disable=SC2086
+train -q -d changed3 -t 3 $changed "$data"
+check 'augmented: the same bytes with three threads' same changed changed3
+train -q -d unchanged --epochs=2 "$data"
+check 'augmented: other bytes' sh -c \
+    '! cmp -s changed/model.safetensors unchanged/model.safetensors'
 expect 'plain lines where there is no terminal' 0 '' \
     "$(printf 'pcv-train: step 4  held out:  loss *')" \
     train -d plain --epochs=1 "$data"
@@ -111,6 +121,12 @@ expect '--print-config > /dev/full' 74 '' '*standard output: No space*' \
 # ---- what is refused
 expect 'no DATA' 64 '' '*want one DATA, have 0*' train -d no
 expect 'two DATA' 64 '' '*want one DATA, have 2*' train -d no a b
+expect 'augmentation that is not for the input' 64 '' \
+    "*flip: 'both' changes pictures; the model takes samples of sound: *" \
+    train -d no --modality=sound --flip=both "$data"
+expect 'augmentation that needs another setting' 64 '' \
+    '*magnitude does nothing without randaugment' \
+    train -d no --magnitude=5 "$data"
 expect 'no -d' 64 '' '*want -d DIR*' train "$data"
 expect 'a value out of range' 64 '' \
     "pcv-train: option --latents: '0', want *" train --latents=0 -d no "$data"
