@@ -438,12 +438,12 @@ const char *pcv_spec_answer_name(const pcv_spec *s, int which)
 
 int pcv_spec_set_labels(pcv_spec *s, const char *const *label, int n)
 {
-    char **copy = pcv_alloc((size_t)n, sizeof *copy);
+    char **copy = n ? pcv_alloc((size_t)n, sizeof *copy) : NULL;
 
     free_labels(s);
     s->outputs = n;
     s->label = copy;
-    if (!copy)
+    if (n && !copy)
         return -1;
     for (int i = 0; i < n; i++)
         if (!(copy[i] = pcv_strdup(label[i])))
