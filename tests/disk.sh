@@ -91,6 +91,19 @@ space left on device; training goes on, and tries again at the next save"
 check 'and stands in the log' grep -q \
     '"ev":"unsaved","step":3,.*"why":"warned/check.* No space' warned/log.jsonl
 
+# A signal whose save fails does not look like one whose save was well.
+full 3 0 s -d ended --epochs=4000 &
+pid=$!
+for _ in $(seq 1000); do
+    ! grep -qs '"step":5,' ended/log.jsonl || break
+    sleep 0.01
+done
+kill -s TERM "$(pgrep -P $pid pcv-train)"
+wait $pid 2>/dev/null
+check 'SIGTERM, and no room: the exit status' test $? -eq 74
+check 'the checkpoint before is whole' pcv-inspect --stats \
+    ended/checkpoint.safetensors
+
 # ---- a limit on the size of files
 train -q -d limited --epochs=1
 size=$(($(wc -c <limited/checkpoint.safetensors) / 1024))
