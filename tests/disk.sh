@@ -92,13 +92,15 @@ check 'and stands in the log' grep -q \
     '"ev":"unsaved","step":3,.*"why":"warned/check.* No space' warned/log.jsonl
 
 # A signal whose save fails does not look like one whose save was well.
-full 3 0 s -d ended --epochs=4000 &
+# shellcheck disable=SC2086
+PCV_NOSPACE=3,0,s, LD_PRELOAD=$bin/tests/nospace.so pcv-train $small -d ended \
+    --save-every=3 --epochs=4000 "$data" 2>said &
 pid=$!
 for _ in $(seq 1000); do
     ! grep -qs '"step":5,' ended/log.jsonl || break
     sleep 0.01
 done
-kill -s TERM "$(pgrep -P $pid pcv-train)"
+kill -s TERM $pid
 wait $pid 2>/dev/null
 check 'SIGTERM, and no room: the exit status' test $? -eq 74
 check 'the checkpoint before is whole' pcv-inspect --stats \
