@@ -330,7 +330,7 @@ static int broken(const run *r, double loss)
         const pcv_param *q = p->param[i];
         double square = 0;
 
-        for (size_t k = 0; k < q->count; k++)
+        for (size_t k = 0; q->g && k < q->count; k++)     /* NULL: frozen */
             square += (double)q->g[k] * (double)q->g[k];
         if (isfinite(square))
             continue;
