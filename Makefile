@@ -63,7 +63,9 @@ CMD_SRC  = $(wildcard cmd/pcv-*.c)
 CMD_AUX  = $(filter-out $(CMD_SRC),$(wildcard cmd/*.c))
 TEST_SRC = $(wildcard tests/*_test.c)
 TEST_BIN = tests/tensors.c tests/full.c
-TEST_AUX = $(filter-out $(TEST_SRC) $(TEST_BIN),$(wildcard tests/*.c))
+TEST_LOAD = tests/nospace.c
+TEST_AUX = $(filter-out $(TEST_SRC) $(TEST_BIN) $(TEST_LOAD), \
+             $(wildcard tests/*.c))
 obj      = $(patsubst %.c,$(B)/%.o,$(1))
 PROGRAMS = $(patsubst cmd/%.c,$(B)/%,$(CMD_SRC))
 MODEL    = build/share/pcv/default/model.safetensors
@@ -72,7 +74,7 @@ LIB      = $(B)/libpcv.a
 
 all: $(PROGRAMS) $(MODEL)  ## build the library and the five programs
 lib: $(LIB)              ## build libpcv.a alone
-tests: all $(TESTS) $(TEST_BIN:%.c=$(B)/%)  ## build the unit tests
+tests: all $(TESTS) $(TEST_BIN:%.c=$(B)/%) $(TEST_LOAD:%.c=$(B)/%.so)  ## build the unit tests
 
 check: tests             ## run all tests (VARIANT=asan for the sanitizers)
 	tests/run.sh $(B)
@@ -103,8 +105,10 @@ demo: all                ## train, classify, encode, decode, inspect
 bench: all $(B)/tests/bench  ## what was asked of the speed, and what it is
 	$(B)/tests/bench $(if $(JSON),--json=$(JSON)) $(FIGURES)
 
-full: all $(B)/tests/full  ## published sizes: time and memory
+full: tests              ## published sizes: time, memory; kills, full disks
 	tests/full.sh $(B)
+	PCV_BIN=$(B) tests/kill.sh 100
+	PCV_BIN=$(B) tests/disk.sh 1
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -147,6 +151,11 @@ $(B)/tests/kern_test: $(call obj,tests/kern_test.c lib/kern/cpu.c $(ROWS) \
 
 $(TEST_BIN:%.c=$(B)/%): %: %.o $(call obj,$(TEST_AUX)) $(LIB)
 	$(LINK) -o $@ $^ -lcmocka $(LIBS_P) -lm
+
+# What is loaded before the programs, to stand between them and the system.
+$(B)/tests/%.so: tests/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(STD) $(OPT) $(WARN) $(WERROR) -shared -fPIC -o $@ $< -ldl
 
 # Its objects stand beside it, under names that are its own.
 $(B)/tests/bench-%.o: tests/bench/%.c Makefile

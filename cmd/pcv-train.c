@@ -30,6 +30,7 @@ typedef struct {
     opt o;
     const char *dir, *val, *config;
     bool resume, force, print_config;
+    bool nothing;               /* --resume of no checkpoint */
     double max_time;            /* seconds; 0 none */
     int when;                   /* --progress */
     given *given;
@@ -110,7 +111,7 @@ static opt_row *make_rows(job *j, size_t *count)
         { 0, "val", "DATA", "evaluate on these data (else on a share of "
           "DATA, see --val-split)", opt_text, &j->val },
         { 0, "resume", NULL, "go on from the checkpoint in DIR, with its "
-          "settings", opt_flag, &j->resume },
+          "settings; begin where there is none", opt_flag, &j->resume },
         { 'f', "force", NULL, "train anew where DIR has a model already",
           opt_flag, &j->force },
         { 0, "max-time", "T", "save and stop after this time: 90s, 10m, "
@@ -164,10 +165,26 @@ static void parse(job *j, int argc, char **argv)
 
 /* ---- settings -------------------------------------------------------- */
 
+/* Without a checkpoint there is nothing to go on from, and the run begins: a
+ * job that is started again by the same command, however early it was killed,
+ * works. */
+static void find_checkpoint(job *j)
+{
+    int found = pcv_trainer_resume(j->trainer, j->dir);
+    const char *remark = pcv_remark_take();
+
+    if (found < 0)
+        opt_fatal_pcv();
+    if (*remark)
+        opt_error("%s", remark);
+    j->nothing = found == 0;
+    j->resume = found > 0;
+}
+
 static void apply_settings(job *j)
 {
-    if (j->resume && j->dir)
-        settings_of_checkpoint(j->trainer, j->dir);
+    if (j->resume && j->dir && !j->force)
+        find_checkpoint(j);
     if (j->config)
         settings_of_file(j->trainer, j->config);
     for (size_t i = 0; i < j->givens; i++)
@@ -191,6 +208,28 @@ static bool has(const job *j, const char *file)
     return yes;
 }
 
+static void check_free(const job *j)
+{
+    bool model = has(j, "model.safetensors") || has(j, "config.json");
+
+    if (j->nothing && model)
+        opt_fatal(EX_CANTCREAT, "%s: there is a model, but no checkpoint to "
+                  "go on from; begin anew with --force, or name another "
+                  "directory", opt_shown(j->dir));
+    if (model || has(j, "checkpoint.safetensors") ||
+        has(j, "checkpoint.previous.safetensors"))
+        opt_fatal(EX_CANTCREAT, "%s: there is a model already; go on with "
+                  "--resume, begin anew with --force, or name another "
+                  "directory", opt_shown(j->dir));
+}
+
+static void lock(const job *j)
+{
+    if (!runlog_lock(j->dir))
+        opt_fatal(EX_CANTCREAT, "%s: another pcv-train works there",
+                  opt_shown(j->dir));
+}
+
 static void check(const job *j)
 {
     if (j->o.operands != 1)
@@ -200,15 +239,12 @@ static void check(const job *j)
         opt_usage("want -d DIR, the directory for the model");
     if (j->resume && j->force)
         opt_usage("--resume goes on, --force begins anew: want one of them");
-    if (!j->resume && !j->force &&
-        (has(j, "model.safetensors") || has(j, "config.json") ||
-         has(j, "checkpoint.safetensors")))
-        opt_fatal(EX_CANTCREAT, "%s: there is a model already; go on with "
-                  "--resume, begin anew with --force, or name another "
-                  "directory", opt_shown(j->dir));
-    if (!runlog_lock(j->dir))
-        opt_fatal(EX_CANTCREAT, "%s: another pcv-train works there",
-                  opt_shown(j->dir));
+    if (!j->resume && !j->force)
+        check_free(j);
+    lock(j);
+    if (j->nothing)
+        opt_warn("%s: no checkpoint to go on from: beginning",
+                 opt_shown(j->dir));
 }
 
 /* ---- during the run -------------------------------------------------- */
@@ -226,18 +262,25 @@ static int answer(job *j, const pcv_progress *e)
 
 static void add_to_log(job *j, const pcv_progress *e)
 {
-    bool was_well = !j->log.why;
+    bool was_well = !j->log.failing;
 
     if (!j->log.path) {         /* the first event: DIR is there */
-        runlog_lock(j->dir);
+        lock(j);
         runlog_open(&j->log, j->dir, j->resume);
     }
     runlog_add(&j->log, e->json);
-    if (!j->log.why || !was_well)
+    if (!j->log.failing || !was_well)
         return;
     progress_clear(&j->bar);
     opt_error("%s: %s; training goes on without it", opt_shown(j->log.path),
               strerror(j->log.why));
+}
+
+static void say_unsaved(job *j, const pcv_progress *e)
+{
+    progress_clear(&j->bar);
+    opt_error("step %llu could not be saved: %s; training goes on, and tries "
+              "again at the next save", (unsigned long long)e->step, e->text);
 }
 
 static int watch(void *arg, const pcv_progress *e)
@@ -247,6 +290,8 @@ static int watch(void *arg, const pcv_progress *e)
     add_to_log(j, e);
     progress_tell(&j->bar, e);
     j->step = e->step;
+    if (!strcmp(e->event, "unsaved"))
+        say_unsaved(j, e);
     if (!strcmp(e->event, "eval")) {
         j->evaluated = true;
         j->loss = e->loss;
@@ -318,8 +363,8 @@ int main(int argc, char **argv)
     pcv_trainer_free(j.trainer);
     free(j.given);
     status = opt_finish(status);
-    ended = stop_signal();
-    if (ended && ended != SIGUSR1)
+    ended = stop_signal();      /* a run that is not saved says so instead */
+    if (ended && ended != SIGUSR1 && (status == 0 || status == EX_TEMPFAIL))
         stop_die(ended);
     return status;
 }

@@ -44,8 +44,8 @@ bool runlog_lock(const char *dir)
 
 static void fail(runlog *l)
 {
-    if (!l->why)
-        l->why = errno ? errno : EIO;
+    l->why = errno ? errno : EIO;
+    l->failing = true;
 }
 
 /* Where the last whole line ends: a killed run may have left half a line. */
@@ -89,35 +89,58 @@ static int open_file(const char *path, bool go_on)
 void runlog_open(runlog *l, const char *dir, bool go_on)
 {
     pcv_bytes path = {0};
-    int fd;
 
     pcv_bytes_printf(&path, "%s/log.jsonl", dir);
     if (path.failed)
         opt_fatal_memory();
     *l = (runlog){ .path = path.data };
     errno = 0;
-    fd = open_file(l->path, go_on);
-    if (fd >= 0)
-        l->file = fdopen(fd, "a");
-    if (!l->file)
+    l->fd = open_file(l->path, go_on);
+    if (l->fd < 0)
         fail(l);
+}
+
+/* n bytes, or as many as there is room for. */
+static bool write_whole(int fd, const char *s, size_t n)
+{
+    while (n > 0) {
+        ssize_t put = write(fd, s, n);
+
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return false;
+        s += put;
+        n -= (size_t)put;
+    }
+    return true;
 }
 
 void runlog_add(runlog *l, const char *json)
 {
-    if (!l->file || l->why)
+    pcv_bytes line = {0};
+    off_t end;
+
+    if (l->fd < 0)
         return;
+    pcv_bytes_printf(&line, "%s\n", json);
+    if (line.failed)
+        opt_fatal_memory();
+    end = lseek(l->fd, 0, SEEK_END);    /* -1: a pipe */
     errno = 0;
-    if (fprintf(l->file, "%s\n", json) < 0 || fflush(l->file) != 0)
+    l->failing = !write_whole(l->fd, line.data, line.len);
+    if (l->failing)
         fail(l);
+    if (l->failing && end >= 0 && ftruncate(l->fd, end) < 0)
+        errno = 0;              /* a device has no end to mend */
+    pcv_bytes_free(&line);
 }
 
 void runlog_close(runlog *l)
 {
-    errno = 0;
-    if (l->file && fclose(l->file) != 0)
+    if (l->path && l->fd >= 0 && close(l->fd) < 0)
         fail(l);
-    l->file = NULL;
+    l->fd = -1;
     free(l->path);
     l->path = NULL;
 }

@@ -3,12 +3,12 @@
 #define PCV_CMD_RUNLOG_H
 
 #include <stdbool.h>
-#include <stdio.h>
 
 typedef struct {
-    FILE *file;
+    int fd;
     char *path;
-    int why;                    /* errno of the first failure, or 0 */
+    int why;                    /* errno of a failure so far, or 0 */
+    bool failing;               /* the newest line could not be written */
 } runlog;
 
 /* One run at a time per directory: false when another one has it.  A
@@ -16,10 +16,10 @@ typedef struct {
  * run left there are removed. */
 bool runlog_lock(const char *dir);
 
-/* Opens DIR/log.jsonl, empty or (go_on) behind its last whole line.  This
- * and the next two do nothing once something failed. */
+/* Opens DIR/log.jsonl, empty or (go_on) behind its last whole line. */
 void runlog_open(runlog *l, const char *dir, bool go_on);
-/* One line, which is in the file when the call returns. */
+/* One line, which is in the file when the call returns, or not at all: what
+ * could not be written whole is cut off again.  Each line is tried. */
 void runlog_add(runlog *l, const char *json);
 void runlog_close(runlog *l);
 

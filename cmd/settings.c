@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- a file ---------------------------------------------------------- */
 
@@ -54,60 +53,6 @@ void settings_of_file(pcv_trainer *t, const char *file)
         opt_fatal(EX_IOERR, "%s: %s", opt_shown(file), strerror(errno));
     free(text);
     fclose(f);
-}
-
-/* ---- a checkpoint ---------------------------------------------------- */
-
-static const char *find_meta(const pcv_weights *w, const char *key)
-{
-    for (size_t i = 0; i < pcv_weights_metas(w); i++)
-        if (!strcmp(pcv_weights_meta_key(w, i), key))
-            return pcv_weights_meta_value(w, i);
-    return NULL;
-}
-
-/* Lines of key=value, as the trainer itself wrote them. */
-static void take_lines(pcv_trainer *t, const char *path, char *text)
-{
-    char *line, *value;
-
-    while ((line = strsep(&text, "\n")) != NULL) {
-        value = strchr(line, '=');
-        if (!value)
-            continue;
-        *value++ = '\0';
-        if (pcv_trainer_restore(t, line, value) < 0)
-            opt_fatal(EX_DATAERR, "%s: %s", opt_shown(path), pcv_error());
-    }
-}
-
-void settings_of_checkpoint(pcv_trainer *t, const char *dir)
-{
-    const char *settings = NULL;
-    pcv_bytes path = {0};
-    pcv_weights *w;
-    char *text;
-
-    pcv_bytes_printf(&path, "%s/checkpoint.safetensors", dir);
-    if (path.failed)
-        opt_fatal_memory();
-    if (access(path.data, F_OK) < 0)
-        opt_fatal(EX_NOINPUT, "%s: no checkpoint to resume from",
-                  opt_shown(path.data));
-    w = pcv_weights_open(path.data);
-    if (!w)
-        opt_fatal_pcv();
-    settings = find_meta(w, "pcv.settings");
-    if (!settings)
-        opt_fatal(EX_DATAERR, "%s: not a checkpoint of a run",
-                  opt_shown(path.data));
-    text = strdup(settings);
-    if (!text)
-        opt_fatal_memory();
-    take_lines(t, path.data, text);
-    free(text);
-    pcv_weights_close(w);
-    pcv_bytes_free(&path);
 }
 
 /* ---- and back -------------------------------------------------------- */

@@ -1,5 +1,5 @@
 /* settings.h - settings of a training run as text: from a file of key = value
- * lines, from a checkpoint, and back.  What is wrong ends the program. */
+ * lines, and back.  What is wrong ends the program. */
 #ifndef PCV_CMD_SETTINGS_H
 #define PCV_CMD_SETTINGS_H
 
@@ -8,7 +8,6 @@
 #include <stdio.h>
 
 void settings_of_file(pcv_trainer *t, const char *file);        /* 78 */
-void settings_of_checkpoint(pcv_trainer *t, const char *dir);   /* 66, 65 */
 void settings_print(const pcv_trainer *t, FILE *out);
 
 #endif

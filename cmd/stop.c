@@ -34,6 +34,7 @@ void stop_listen(void)
     catch(SIGUSR1, 0);
     catch(SIGUSR2, 0);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 int stop_signal(void)

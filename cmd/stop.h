@@ -5,7 +5,8 @@
 #include <stdbool.h>
 
 /* SIGINT, SIGTERM, SIGHUP and SIGUSR1 ask for an end, SIGUSR2 for a save;
- * SIGPIPE is ignored: a log reader that went away must not end a run.  What
+ * SIGPIPE is ignored: a log reader that went away must not end a run; SIGXFSZ
+ * too: a limit on the size of files is like a full disk.  What
  * was ignored from the start (nohup, a background job) stays so.  A second
  * SIGINT kills at once. */
 void stop_listen(void);

@@ -388,13 +388,15 @@ const pcv_setting *pcv_setting_at(size_t i);
 pcv_trainer *pcv_trainer_new(void);
 void pcv_trainer_free(pcv_trainer *t);
 int pcv_trainer_set(pcv_trainer *t, const char *name, const char *value);
-/* The same for what a checkpoint says: also what has no option. */
-int pcv_trainer_restore(pcv_trainer *t, const char *name, const char *value);
 char *pcv_trainer_get(const pcv_trainer *t, const char *name);  /* free() */
+/* The settings of the run whose checkpoint is in `dir`: 1; 0 when there is
+ * none; -1, e.g. EX_DATAERR when it is damaged and so is the one before it.
+ * That the one before it is used is a remark (pcv_remark_take). */
+int pcv_trainer_resume(pcv_trainer *t, const char *dir);
 
 typedef struct {
     const char *event;          /* "start", "step", "eval", "checkpoint",
-                                   "resume", "stop" */
+                                   "unsaved", "resume", "stop" */
     uint64_t step, steps;       /* done, in all */
     double epoch;
     double loss, accuracy;      /* since the last event of the kind; accuracy
@@ -403,7 +405,7 @@ typedef struct {
     double norm;                /* of the gradient, before clipping */
     double items_per_second, seconds_left;
     const char *json;           /* the line that goes to log.jsonl */
-    const char *text;           /* "stop": why; others NULL */
+    const char *text;           /* "stop", "unsaved": why; others NULL */
 } pcv_progress;
 
 /* What the caller may say in answer to an event. */
@@ -413,7 +415,9 @@ enum { PCV_GO_ON = 0, PCV_SAVE = 1, PCV_SAVE_AND_STOP = 2 };
  * of idx or .npy) with `val` (NULL: the setting val-split) into directory
  * `dir`, which is made; resume: goes on from the checkpoint there, bit for
  * bit as if uninterrupted.  watch is called after every step and event, from
- * this thread.  0 done; 1 stopped as watch asked, saved; -1 failed. */
+ * this thread.  A save that fails ends nothing ("unsaved"): what could not be
+ * written is written at the next save, and only the first and the last have
+ * to succeed.  0 done; 1 stopped as watch asked, saved; -1 failed. */
 int pcv_train(pcv_trainer *t, const char *data, const char *val,
               const char *dir, bool resume,
               int (*watch)(void *arg, const pcv_progress *p), void *arg);

@@ -141,7 +141,8 @@ int pcv_trainer_set(pcv_trainer *t, const char *name, const char *value)
     return set_model(t, name, value);
 }
 
-int pcv_trainer_restore(pcv_trainer *t, const char *name, const char *value)
+/* What a checkpoint says: also what has no option. */
+static int restore(pcv_trainer *t, const char *name, const char *value)
 {
     return is_run_setting(name) ? pcv_run_set(&t->run, name, value)
                                 : set_model(t, name, value);
@@ -156,6 +157,33 @@ char *pcv_trainer_get(const pcv_trainer *t, const char *name)
     else
         pcv_spec_get(&t->spec, name, &b);
     return b.data;
+}
+
+/* Lines of name=value, as the loop wrote them. */
+static int take_lines(pcv_trainer *t, char *text)
+{
+    char *line, *value;
+
+    while ((line = strsep(&text, "\n")) != NULL) {
+        value = strchr(line, '=');
+        if (!value)
+            continue;
+        *value++ = '\0';
+        if (restore(t, line, value) < 0)
+            return -1;
+    }
+    return 1;
+}
+
+int pcv_trainer_resume(pcv_trainer *t, const char *dir)
+{
+    pcv_buf text = {0};
+    int r = pcv_checkpoint_settings(dir, &text);
+
+    if (r > 0 && text.data)
+        r = take_lines(t, text.data);
+    pcv_buf_free(&text);
+    return r;
 }
 
 typedef struct {

@@ -613,6 +613,33 @@ static void test_saver(void **state)
     pcv_saver_abort(NULL);
 }
 
+/* What was there goes to the other name, once there is something new. */
+static void test_saver_previous(void **state)
+{
+    static const char *const text[] = { "one", "two", "six" };
+    char path[128], previous[128];
+
+    (void)state;
+    strcpy(path, in_dir("out"));
+    strcpy(previous, in_dir("before"));
+    for (size_t i = 0; i < PCV_LEN(text); i++) {
+        pcv_saver *s = pcv_saver_open(path);
+
+        assert_int_equal(pcv_saver_keep(s, previous), 0);
+        assert_int_equal(pcv_saver_write(s, text[i], 3), 0);
+        if (i > 0)
+            check_content(path, text[i - 1]);
+        if (i == 2)
+            check_content(previous, text[0]);
+        assert_int_equal(pcv_saver_commit(s), 0);
+        check_content(path, text[i]);
+        assert_int_equal(entries(), i ? 2 : 1);
+    }
+    check_content(previous, text[1]);
+    unlink(path);
+    unlink(previous);
+}
+
 static void test_saver_keeps(void **state)
 {
     char path[128], link[128];
@@ -1024,6 +1051,7 @@ int main(void)
         TEST(test_file_open),
         TEST(test_stdin),
         TEST(test_saver),
+        TEST(test_saver_previous),
         TEST(test_saver_keeps),
         TEST(test_saver_long_name),
         TEST(test_saver_full),

@@ -378,6 +378,53 @@ static void every_allocation_may_fail(void **state)
     pcv_error_clear();
 }
 
+static void identity(const char *where, pcv_buf *b)
+{
+    pcv_dataset *d = open_dataset(where, 0);
+
+    pcv_buf_clear(b);
+    pcv_dataset_identity(d, b);
+    assert_false(b->failed);
+    pcv_dataset_close(d);
+}
+
+/* A set that was moved is the same, in whatever way it is named; one of other
+ * names, labels, number or order is not. */
+static void test_identity(void **state)
+{
+    static const char *const same[] = { "b/", "c/d/e", "list" };
+    static const char *const other[] = { "a", "named", "labelled", "fewer",
+                                         "turned" };
+    pcv_buf want = {0}, have = {0};
+
+    (void)state;
+    scratch_puts("a/x/1.pgm", PGM "..");
+    scratch_puts("a/x/2.pgm", PGM "..");
+    scratch_puts("a/y/1.pgm", PGM "..");
+    scratch_puts("b/x/1.pgm", PGM "..");
+    scratch_puts("b/y/1.pgm", PGM "..");
+    scratch_puts("c/d/e/x/1.pgm", PGM "..");
+    scratch_puts("c/d/e/y/1.pgm", PGM "..");
+    scratch_puts("list", "b/x/1.pgm\tx\nb/y/1.pgm\ty\n");
+    scratch_puts("named", "b/x/1.pgm\tx\na/x/2.pgm\ty\n");
+    scratch_puts("labelled", "b/x/1.pgm\tx\nb/y/1.pgm\tx\n");
+    scratch_puts("fewer", "b/x/1.pgm\tx\n");
+    scratch_puts("turned", "b/y/1.pgm\ty\nb/x/1.pgm\tx\n");
+    identity("b", &want);
+    for (size_t i = 0; i < PCV_LEN(same); i++) {
+        identity(same[i], &have);
+        if (have.len != want.len || memcmp(have.data, want.data, want.len))
+            fail_msg("%s is another than b", same[i]);
+    }
+    for (size_t i = 0; i < PCV_LEN(other); i++) {
+        identity(other[i], &have);
+        if (have.len == want.len && !memcmp(have.data, want.data, want.len))
+            fail_msg("%s is the same as b", other[i]);
+    }
+    pcv_buf_free(&want);
+    pcv_buf_free(&have);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,6 +437,7 @@ int main(void)
         TEST(keeps_as_much_as_told),
         TEST(several_threads),
         TEST(every_allocation_may_fail),
+        TEST(test_identity),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -489,6 +489,49 @@ static void test_tensors_save(void **state)
     pcv_tensors_close(&t);
 }
 
+/* The digits of xxhsum(1): those of nothing, and in two pieces. */
+static void test_hash(void **state)
+{
+    char narrow[PCV_HASH_64 + 1], wide[PCV_HASH_128 + 1];
+    pcv_hash *h;
+
+    (void)state;
+    assert_int_equal(pcv_hash_bytes("", 0, PCV_HASH_64, narrow), 0);
+    assert_string_equal(narrow, "2d06800538d394c2");
+    assert_int_equal(pcv_hash_bytes("", 0, PCV_HASH_128, wide), 0);
+    assert_string_equal(wide, "99aa06d3014798d86001c324468d497f");
+    assert_int_equal(pcv_hash_bytes("perceiver", 9, PCV_HASH_128, wide), 0);
+    h = pcv_hash_open(PCV_HASH_64);
+    pcv_hash_add(h, "perce", 5);
+    pcv_hash_add(h, "iver", 4);
+    pcv_hash_close(h, narrow);
+    assert_string_equal(narrow, "a088ccf272742d4b");
+    assert_string_equal(wide, "08f1286f25960f539029fc82766aca8c");
+}
+
+static void test_tensors_checked(void **state)
+{
+    static const char *const key[] = {"k"}, *const value[] = {"q\""};
+    const pcv_tensor_out out = {"a", PCV_U16, 2, {1, 2}, "\1\2\3\4"};
+    char path[] = "/tmp/pcv-fmt-test.XXXXXX";
+    pcv_tensors t;
+
+    (void)state;
+    close(mkstemp(path));
+    assert_int_equal(pcv_tensors_save_checked(path, NULL, &out, 1, key, value,
+                                              1), 0);
+    assert_int_equal(pcv_tensors_open_checked(&t, path), 0);
+    assert_int_equal(t.keys, 2);
+    assert_string_equal(t.key[0], "pcv.xxh3");
+    assert_string_equal(pcv_tensors_meta(&t, "k"), "q\"");
+    assert_memory_equal(t.tensor[0].data, "\1\2\3\4", 4);
+    pcv_tensors_close(&t);
+    assert_int_equal(pcv_tensors_save(path, &out, 1, key, value, 1), 0);
+    assert_int_equal(pcv_tensors_open_checked(&t, path), -1);
+    assert_failed(EX_DATAERR, "has no checksum");
+    unlink(path);
+}
+
 static void test_tensors_bytes(void **state)
 {
     static const char *const key[] = {"k"}, *const value[] = {"q\""};
@@ -846,6 +889,8 @@ int main(void)
         TEST(test_tensors_refused),
         TEST(test_tensors_length),
         TEST(test_tensors_limits),
+        TEST(test_hash),
+        TEST(test_tensors_checked),
         TEST(test_tensors_save),
         TEST(test_tensors_bytes),
         TEST(test_tensors_round_trip),

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # run.sh [--units | --arm] BUILD_DIR - runs the unit tests of BUILD_DIR/tests
-# and the shell tests of tests/cli on the programs of BUILD_DIR; with --units
+# and the shell tests (tests/cli, kill.sh, disk.sh) on its programs; with --units
 # the former alone; with --arm the former under qemu-aarch64, and arm.sh.
 # All of them speak TAP.  Failures are shown with their output; the last line
 # is the sum.
 set -u
 emulator=
-scripts='tests/cli/*.sh'
+scripts='tests/cli/*.sh tests/kill.sh tests/disk.sh'
 case ${1:-} in
 --units)
     scripts=

@@ -551,7 +551,7 @@ static void test_events(void **state)
     assert_int_equal(train(&c, "a", false, &w), 0);
     assert_int_equal(w.steps, 12);
     assert_int_equal(w.evals, 4);
-    assert_int_equal(w.checkpoints, 4);         /* 5, 7, 10, 12 */
+    assert_int_equal(w.checkpoints, 5);         /* 0, 5, 7, 10, 12 */
     assert_int_equal(w.last, 12);
 }
 
@@ -643,7 +643,73 @@ static void test_bad_checkpoints(void **state)
     assert_int_equal(rename("a/model.safetensors", "b/checkpoint.safetensors"),
                      0);
     assert_int_equal(train(c, "b", true, &w), -1);
-    assert_failed(EX_DATAERR, "not a checkpoint");
+    assert_failed(EX_DATAERR, "has no checksum");
+}
+
+/* The byte of f at `at` becomes another. */
+static void flip(FILE *f, long at, unsigned char mask)
+{
+    int c;
+
+    assert_int_equal(fseek(f, at, SEEK_SET), 0);
+    c = getc(f);
+    assert_int_equal(fseek(f, at, SEEK_SET), 0);
+    assert_int_equal(putc(c ^ mask, f), c ^ mask);
+    assert_int_equal(fflush(f), 0);
+}
+
+/* Each byte of the header, and some of the tensors, one bit of them. */
+static void test_flipped(void **state)
+{
+    enum { DENSE = 6000, STRIDE = 5 };
+    pcv_buf settings = {0};
+    long size;
+    FILE *f;
+
+    (void)state;
+    put_data();
+    train_well(&runs[0], "a", false, 5);
+    assert_int_equal(unlink("a/checkpoint.previous.safetensors"), 0);
+    assert_int_equal(pcv_checkpoint_settings("a", &settings), 1);
+    assert_non_null(f = fopen("a/checkpoint.safetensors", "r+b"));
+    assert_int_equal(fseek(f, 0, SEEK_END), 0);
+    size = ftell(f);
+    for (long at = 0; at < size; at += at < DENSE ? 1 : STRIDE) {
+        flip(f, at, (unsigned char)(1 << at % 8));
+        if (pcv_checkpoint_settings("a", &settings) != -1)
+            fail_msg("byte %ld of %ld: taken", at, size);
+        assert_failed(EX_DATAERR, "put a copy");
+        flip(f, at, (unsigned char)(1 << at % 8));
+    }
+    assert_int_equal(pcv_checkpoint_settings("a", &settings), 1);
+    fclose(f);
+    pcv_buf_free(&settings);
+}
+
+/* Weights are never beside the config.json of others: not even when writing
+ * them fails. */
+static void test_pair(void **state)
+{
+    static const run_case other = { "other", SMALL "latent-channels=16",
+                                    SHAKEN };
+    pcv_net n;
+
+    (void)state;
+    put_data();
+    train_well(&runs[0], "a", false, 0);
+    train_well(&other, "b", false, 0);
+    assert_int_equal(pcv_net_load(&n, "b"), 0);
+    assert_int_equal(unlink("a/model.safetensors"), 0);
+    assert_int_equal(symlink("/dev/full", "a/model.safetensors"), 0);
+    assert_int_equal(pcv_net_save(&n, "a"), -1);
+    assert_failed(EX_IOERR, "a/model.safetensors");
+    assert_int_equal(access("a/config.json", F_OK), -1);
+    scratch_puts("a/preprocessor_config.json", "{}");
+    assert_int_equal(unlink("a/model.safetensors"), 0);
+    assert_int_equal(pcv_net_save(&n, "a"), 0);
+    assert_int_equal(access("a/preprocessor_config.json", F_OK), -1);
+    same_model("a", "b", "saved again");
+    pcv_net_free(&n);
 }
 
 /* The message names the step and a tensor, and what was saved stays. */
@@ -694,6 +760,8 @@ int main(void)
         TEST(test_learns),
         TEST(test_other_settings),
         TEST(test_bad_checkpoints),
+        TEST(test_flipped),
+        TEST(test_pair),
         TEST(test_diverges),
         TEST(test_bad_data),
     };

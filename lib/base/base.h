@@ -123,6 +123,9 @@ void pcv_file_close(pcv_file *f);
 typedef struct pcv_saver pcv_saver;
 pcv_saver *pcv_saver_open(const char *path);
 int pcv_saver_write(pcv_saver *s, const void *data, size_t n);
+/* The file that is replaced stays, under the name `previous` beside it, where
+ * the file system lets it; what had that name goes.  0 or -1. */
+int pcv_saver_keep(pcv_saver *s, const char *previous);
 int pcv_saver_commit(pcv_saver *s);     /* frees s also on failure */
 void pcv_saver_abort(pcv_saver *s);     /* removes the temporary; NULL ok */
 int pcv_save_file(const char *path, const void *data, size_t n); /* all of it */

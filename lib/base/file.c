@@ -162,6 +162,7 @@ struct pcv_saver {
     char *path;         /* as the caller named it: for messages */
     char *target;       /* links followed, so that a link survives */
     char *temporary;    /* NULL when written in place */
+    char *previous;     /* where the file that is replaced goes, or NULL */
     int fd;
     bool failed;
 };
@@ -171,6 +172,7 @@ static void free_saver(pcv_saver *s)
     pcv_free(s->path);
     pcv_free(s->target);
     pcv_free(s->temporary);
+    pcv_free(s->previous);
     pcv_free(s);
 }
 
@@ -302,6 +304,22 @@ static int sync_directory(const char *path)
     return status;
 }
 
+int pcv_saver_keep(pcv_saver *s, const char *previous)
+{
+    s->previous = pcv_strdup(previous);
+    return s->previous ? 0 : -1;
+}
+
+/* By a link, so that PATH is there all the time; where there are no links, by
+ * a name that is missing for a moment.  Not being able to keep the old file is
+ * no reason not to have the new one. */
+static void keep(const pcv_saver *s)
+{
+    unlink(s->previous);
+    if (link(s->target, s->previous) < 0 && errno != ENOENT)
+        rename(s->target, s->previous);
+}
+
 /* Closing can report what a write could not (NFS, quotas). */
 static int finish(pcv_saver *s)
 {
@@ -316,6 +334,8 @@ static int finish(pcv_saver *s)
         return fail_errno(EX_IOERR, s->path);
     if (!s->temporary)
         return 0;
+    if (s->previous)
+        keep(s);
     if (rename(s->temporary, s->target) < 0)
         return fail_errno(EX_CANTCREAT, s->path);
     pcv_free(s->temporary);     /* there is no temporary any more */

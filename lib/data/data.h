@@ -268,5 +268,10 @@ void pcv_dataset_tags(const pcv_dataset *d, size_t i, int column, float *t);
 /* NUMBERS: how many an example has; and them. */
 size_t pcv_dataset_width(const pcv_dataset *d, int column);
 void pcv_dataset_numbers(const pcv_dataset *d, size_t i, int column, float *v);
+/* Appends bytes by which a set is known again: how many examples, and for
+ * each its labels and its files, named from the directory on that all of them
+ * are in, so that a set may be moved; of a pair, shape and labels; of texts
+ * their lengths too.  What the files hold is not in it. */
+void pcv_dataset_identity(const pcv_dataset *d, pcv_buf *b);
 
 #endif

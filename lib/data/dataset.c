@@ -407,6 +407,83 @@ const char *pcv_dataset_name(const pcv_dataset *d, size_t i)
     return "";
 }
 
+/* ---- which set it is ------------------------------------------------- */
+
+/* How many bytes of a directory, with its slash, a and b begin with. */
+static size_t common(const char *a, size_t n, const char *b)
+{
+    size_t same = 0;
+
+    while (same < n && a[same] == b[same])
+        same++;
+    while (same > 0 && a[same - 1] != '/')
+        same--;
+    return same;
+}
+
+static bool is_file(const pcv_dataset *d, size_t i, int column)
+{
+    return d->columns.column[column].kind == PCV_COLUMN_MEDIA &&
+           pcv_dataset_has(d, i, column);
+}
+
+/* Length of the directory that all files are in. */
+static size_t root_of(const pcv_dataset *d)
+{
+    const char *first = NULL;
+    size_t n = 0;
+
+    for (size_t i = 0; i < d->count; i++)
+        for (int c = 0; c < d->columns.columns; c++) {
+            if (!is_file(d, i, c))
+                continue;
+            if (!first) {
+                first = cell_of(d, i, c);
+                n = strlen(first);
+            }
+            n = common(first, n, cell_of(d, i, c));
+        }
+    return n;
+}
+
+/* What is absent is not what is empty. */
+static void identify_cells(const pcv_dataset *d, pcv_buf *b)
+{
+    size_t root = root_of(d);
+
+    for (size_t i = 0; i < d->count; i++) {
+        for (int c = 0; c < d->columns.columns; c++) {
+            const char *s = cell_of(d, i, c);
+
+            pcv_buf_printf(b, "%s%s%c", s ? "=" : "-", s ? s +
+                           (is_file(d, i, c) ? root : 0) : "", '\0');
+        }
+        if (d->views)
+            pcv_buf_printf(b, "%zu%c", d->media[place(d, i, 0)].array.dim[0],
+                           '\0');
+    }
+}
+
+static void identify_pair(const pcv_dataset *d, pcv_buf *b)
+{
+    const pcv_layout *l = &d->pair.layout;
+
+    pcv_buf_printf(b, "%s", pcv_dtype_name(l->dtype));
+    for (int i = 0; i < l->rank; i++)
+        pcv_buf_printf(b, " %zu", l->dim[i]);
+    for (size_t i = 0; i < d->count; i++)
+        pcv_buf_printf(b, " %d", d->class[1][i]);
+}
+
+void pcv_dataset_identity(const pcv_dataset *d, pcv_buf *b)
+{
+    pcv_buf_printf(b, "%zu%c", d->count, '\0');
+    if (d->pair.layout.rank)
+        identify_pair(d, b);
+    else
+        identify_cells(d, b);
+}
+
 static slot *own_slot(pcv_dataset *d)
 {
     slot *s;

@@ -35,6 +35,19 @@ void pcv_json_number(pcv_buf *b, double value);
 /* The same with as many more digits as it takes to read the value again. */
 void pcv_json_exact(pcv_buf *b, double value);
 
+/* ---- hash.c: checksums; the one includer of xxhash.h ----------------- */
+
+/* Hexadecimal digits of XXH3 with 64 and 128 bits. */
+enum { PCV_HASH_64 = 16, PCV_HASH_128 = 32 };
+
+/* digits is one of them; NULL and a message when out of memory. */
+typedef struct pcv_hash pcv_hash;
+pcv_hash *pcv_hash_open(int digits);
+void pcv_hash_add(pcv_hash *h, const void *data, size_t n);
+void pcv_hash_close(pcv_hash *h, char *text);   /* into text[digits + 1] */
+/* All of it at once.  0 or -1. */
+int pcv_hash_bytes(const void *data, size_t n, int digits, char *text);
+
 /* ---- tensors.c: files of weights ------------------------------------- */
 
 typedef struct pcv_tensor pcv_tensor;
@@ -70,6 +83,9 @@ struct pcv_tensors {
  * are UTF-8, of at most 1024 bytes, and differ.  Messages name file and
  * tensor. */
 int pcv_tensors_open(pcv_tensors *t, const char *path);
+/* The same of a file that pcv_tensors_save_checked wrote, whose checksum is
+ * right; EX_DATAERR where one bit of it is not what was written. */
+int pcv_tensors_open_checked(pcv_tensors *t, const char *path);
 /* An image of a safetensors file in memory (borrowed). */
 int pcv_tensors_parse(pcv_tensors *t, const void *data, size_t n,
                       const char *name);
@@ -109,6 +125,15 @@ void pcv_tensors_header(pcv_buf *b, const pcv_tensor_out *t, size_t count,
 int pcv_tensors_save(const char *path, const pcv_tensor_out *t, size_t count,
                      const char *const *key, const char *const *value,
                      size_t keys);
+
+/* The same with "pcv.xxh3" as the first of the metadata: 32 digits, XXH3 with
+ * 128 bits of the whole file, header and all, with zeros in their place.  What
+ * was at path before stays under the name `previous`, where the file system
+ * lets it. */
+int pcv_tensors_save_checked(const char *path, const char *previous,
+                             const pcv_tensor_out *t, size_t count,
+                             const char *const *key, const char *const *value,
+                             size_t keys);
 
 /* ---- convert.c ------------------------------------------------------- */
 

@@ -153,6 +153,8 @@ bool pcv_npz_probe(const pcv_zip *z);
 int pcv_npz_read(pcv_tensors *t, const pcv_zip *z);
 int pcv_safetensors_read(pcv_tensors *t, const void *data, size_t n,
                          const char *name);
+/* The checksum that pcv_tensors_save_checked put there. */
+int pcv_safetensors_check(const void *data, size_t n, const char *name);
 int pcv_shards_read(pcv_tensors *t, const pcv_file *index, const char *path);
 /* Any of the containers but an index. */
 int pcv_shard_open(pcv_tensors *t, const char *path);

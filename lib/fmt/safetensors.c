@@ -15,6 +15,7 @@
 
 #define PREFIX 8
 #define MAX_HEADER 100000000
+#define CHECKSUM "pcv.xxh3"
 
 /* ---- one entry of the header ----------------------------------------- */
 
@@ -398,16 +399,20 @@ void pcv_tensors_header(pcv_buf *b, const pcv_tensor_out *t, size_t count,
         store_length(b, start);
 }
 
-static int write_all(pcv_saver *s, const pcv_buf *header,
+/* Header and data to where `previous` stays behind, unless that is NULL. */
+static int write_all(pcv_saver *s, const char *previous, const pcv_buf *header,
                      const pcv_tensor_out *t, size_t count)
 {
-    if (header->failed ||
-        pcv_saver_write(s, header->data, header->len) < 0)
-        return -1;
-    for (size_t i = 0; i < count; i++)
-        if (pcv_saver_write(s, t[i].data, out_bytes(&t[i])) < 0)
-            return -1;
-    return 0;
+    int status = pcv_saver_write(s, header->data, header->len);
+
+    for (size_t i = 0; status == 0 && i < count; i++)
+        status = pcv_saver_write(s, t[i].data, out_bytes(&t[i]));
+    if (status == 0 && previous)
+        status = pcv_saver_keep(s, previous);
+    if (status == 0)
+        return pcv_saver_commit(s);
+    pcv_saver_abort(s);
+    return -1;
 }
 
 int pcv_tensors_save(const char *path, const pcv_tensor_out *t, size_t count,
@@ -421,10 +426,94 @@ int pcv_tensors_save(const char *path, const pcv_tensor_out *t, size_t count,
     pcv_tensors_header(&header, t, count, key, value, keys);
     s = header.failed ? NULL : pcv_saver_open(path);
     if (s)
-        status = write_all(s, &header, t, count);
+        status = write_all(s, NULL, &header, t, count);
     pcv_buf_free(&header);
+    return status;
+}
+
+/* ---- with a checksum ------------------------------------------------- */
+
+/* How a header with a checksum begins; its digits follow. */
+static const char opening[] = "{\"__metadata__\":{\"" CHECKSUM "\":\"";
+static const char no_digits[] = "00000000000000000000000000000000";
+
+enum { DIGITS_AT = PREFIX + sizeof opening - 1 };
+
+static int hash_out(const pcv_buf *header, const pcv_tensor_out *t,
+                    size_t count, char *digits)
+{
+    pcv_hash *h = pcv_hash_open(PCV_HASH_128);
+
+    if (!h)
+        return -1;
+    pcv_hash_add(h, header->data, header->len);
+    for (size_t i = 0; i < count; i++)
+        pcv_hash_add(h, t[i].data, out_bytes(&t[i]));
+    pcv_hash_close(h, digits);
+    return 0;
+}
+
+static int checked_header(pcv_buf *b, const pcv_tensor_out *t, size_t count,
+                          const char *const *key, const char *const *value,
+                          size_t keys)
+{
+    char digits[PCV_HASH_128 + 1];
+    const char **k = pcv_alloc(keys + 1, sizeof *k);
+    const char **v = pcv_alloc(keys + 1, sizeof *v);
+    int status = -1;
+
+    if (k && v) {
+        k[0] = CHECKSUM;
+        v[0] = no_digits;
+        memcpy(k + 1, key, keys * sizeof *k);
+        memcpy(v + 1, value, keys * sizeof *v);
+        pcv_tensors_header(b, t, count, k, v, keys + 1);
+        if (!b->failed)
+            status = hash_out(b, t, count, digits);
+    }
     if (status == 0)
-        return pcv_saver_commit(s);
-    pcv_saver_abort(s);
-    return -1;
+        memcpy(b->data + DIGITS_AT, digits, PCV_HASH_128);
+    pcv_free(k);
+    pcv_free(v);
+    return status;
+}
+
+int pcv_tensors_save_checked(const char *path, const char *previous,
+                             const pcv_tensor_out *t, size_t count,
+                             const char *const *key, const char *const *value,
+                             size_t keys)
+{
+    pcv_buf header = {0};
+    pcv_saver *s = NULL;
+    int status = -1;
+
+    if (checked_header(&header, t, count, key, value, keys) == 0)
+        s = pcv_saver_open(path);
+    if (s)
+        status = write_all(s, previous, &header, t, count);
+    pcv_buf_free(&header);
+    return status;
+}
+
+/* The digits are compared as they are written: no bit of them is free. */
+int pcv_safetensors_check(const void *data, size_t n, const char *name)
+{
+    const char *p = data;
+    char digits[PCV_HASH_128 + 1];
+    size_t after = DIGITS_AT + PCV_HASH_128;
+    pcv_hash *h;
+
+    if (n < after || memcmp(p + PREFIX, opening, sizeof opening - 1))
+        return pcv_refuse(name, NULL, "has no checksum, or is damaged where "
+                          "it should be");
+    if (!(h = pcv_hash_open(PCV_HASH_128)))
+        return -1;
+    pcv_hash_add(h, p, DIGITS_AT);
+    pcv_hash_add(h, no_digits, PCV_HASH_128);
+    pcv_hash_add(h, p + after, n - after);
+    pcv_hash_close(h, digits);
+    if (memcmp(digits, p + DIGITS_AT, PCV_HASH_128) == 0)
+        return 0;
+    return pcv_refuse(name, NULL, "is damaged: its checksum, %s, is not the "
+                      "one that it names", digits);
 }

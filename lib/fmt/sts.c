@@ -10,8 +10,6 @@
  * in the middle is passed over, but the last record has to be one. */
 #include "fmt.h"
 
-#include <xxhash.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +19,6 @@
 #define MAX_HEADER 100000000
 #define CHUNK 65536
 #define HASH "pcv.xxh3"
-#define HASH_DIGITS 16
 
 /* ---- writing --------------------------------------------------------- */
 
@@ -34,24 +31,15 @@ static size_t out_bytes(const pcv_tensor_out *t)
     return bytes;
 }
 
-static void print_hash(char text[HASH_DIGITS + 1], XXH64_hash_t hash)
+static int hash_tensors(char *text, const pcv_tensor_out *t, size_t count)
 {
-    snprintf(text, HASH_DIGITS + 1, "%016jx", (uintmax_t)hash);
-}
+    pcv_hash *h = pcv_hash_open(PCV_HASH_64);
 
-static int hash_tensors(char text[HASH_DIGITS + 1], const pcv_tensor_out *t,
-                        size_t count)
-{
-    XXH3_state_t *state = XXH3_createState();
-
-    if (!state)
-        return pcv_fail(EX_OSERR, "out of memory: no state for a checksum");
-    XXH3_64bits_reset(state);
+    if (!h)
+        return -1;
     for (size_t i = 0; i < count; i++)
-        if (out_bytes(&t[i]))
-            XXH3_64bits_update(state, t[i].data, out_bytes(&t[i]));
-    print_hash(text, XXH3_64bits_digest(state));
-    XXH3_freeState(state);
+        pcv_hash_add(h, t[i].data, out_bytes(&t[i]));
+    pcv_hash_close(h, text);
     return 0;
 }
 
@@ -75,7 +63,7 @@ void pcv_sts_record(pcv_buf *b, const pcv_tensor_out *t, size_t count,
                     const char *const *key, const char *const *value,
                     size_t keys)
 {
-    char hash[HASH_DIGITS + 1];
+    char hash[PCV_HASH_64 + 1];
     const char **k = pcv_alloc(keys + 1, sizeof *k);
     const char **v = pcv_alloc(keys + 1, sizeof *v);
 
@@ -261,11 +249,13 @@ static int check_hash(const pcv_sts *s, const pcv_tensors *record,
                       size_t data)
 {
     const char *want = pcv_tensors_meta(record, HASH);
-    char have[HASH_DIGITS + 1];
+    char have[PCV_HASH_64 + 1];
 
     if (!want)
         return 0;
-    print_hash(have, XXH3_64bits(s->image.data + data, s->image.len - data));
+    if (pcv_hash_bytes(s->image.data + data, s->image.len - data, PCV_HASH_64,
+                       have) < 0)
+        return -1;
     if (strcmp(have, want) == 0)
         return 0;
     return refuse(s, EX_DATAERR, "record %ld is damaged: its data has the "

@@ -233,6 +233,18 @@ int pcv_tensors_open(pcv_tensors *t, const char *path)
     return open_file(t, path, true);
 }
 
+int pcv_tensors_open_checked(pcv_tensors *t, const char *path)
+{
+    *t = (pcv_tensors){0};
+    if (pcv_file_open(&t->file, path, 0) < 0)
+        return -1;
+    if (pcv_safetensors_check(t->file.data, t->file.size, path) == 0 &&
+        pcv_safetensors_read(t, t->file.data, t->file.size, path) == 0)
+        return 0;
+    pcv_tensors_close(t);
+    return -1;
+}
+
 int pcv_shard_open(pcv_tensors *t, const char *path)
 {
     return open_file(t, path, false);

@@ -4,6 +4,7 @@
  * is named.  float32 weights stay where they are in the mapped file. */
 #include "model.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -440,29 +441,87 @@ static int save_weights(const pcv_net *n, const char *dir)
     return r;
 }
 
-/* Text that write makes of the model into DIR/FILE; no text, no file. */
-static int save_text(const pcv_net *n, const char *dir, const char *file,
-                     void (*write)(const pcv_spec *s, pcv_buf *b))
+/* ---- the files beside the weights ------------------------------------ */
+
+/* What is said of the weights, in the order in which it is written: a
+ * directory with config.json is a model. */
+static const struct {
+    const char *file;
+    void (*write)(const pcv_spec *s, pcv_buf *b);   /* no text: no file */
+} beside[] = {
+    { "preprocessor_config.json", pcv_class_write_preprocess },
+    { "config.json", pcv_spec_write },
+};
+
+static bool holds(const char *path, const pcv_buf *text)
 {
-    char *path = join(dir, file);
+    pcv_file f;
+    bool same;
+
+    if (access(path, F_OK) < 0)
+        return text->len == 0;
+    if (pcv_file_open(&f, path, 0) < 0) {
+        pcv_error_clear();
+        return false;
+    }
+    same = f.size == text->len && !memcmp(f.data, text->data, text->len);
+    pcv_file_close(&f);
+    return same;
+}
+
+/* Does DIR/FILE of row k say what it should?  If not and `put`, makes it. */
+static int beside_well(const pcv_net *n, const char *dir, size_t k, bool put,
+                       bool *well)
+{
+    char *path = join(dir, beside[k].file);
     pcv_buf text = {0};
     int r = path ? 0 : -1;
 
-    write(&n->spec, &text);
+    beside[k].write(&n->spec, &text);
     if (text.failed)
         r = pcv_fail(EX_OSERR, "out of memory");
-    if (r == 0 && text.len)
+    *well = r == 0 && holds(path, &text);
+    if (r == 0 && !*well && put && text.len)
         r = pcv_save_file(path, text.data, text.len);
     pcv_buf_free(&text);
     pcv_free(path);
     return r;
 }
 
+static int remove_file(const char *dir, const char *file)
+{
+    char *path = join(dir, file);
+    int r = path ? 0 : -1;
+
+    if (path && unlink(path) < 0 && errno != ENOENT)
+        r = pcv_fail(EX_CANTCREAT, "%s: %s", path, strerror(errno));
+    pcv_free(path);
+    return r;
+}
+
+/* Weights never stand beside what was said of others: unless all of it is
+ * what it will be, it goes before they come, config.json first.  Killed in
+ * between, the directory is no model rather than a wrong one. */
+static int clear_beside(const pcv_net *n, const char *dir)
+{
+    bool well = true;
+    int r = 0;
+
+    for (size_t k = 0; r == 0 && well && k < PCV_LEN(beside); k++)
+        r = beside_well(n, dir, k, false, &well);
+    for (size_t k = PCV_LEN(beside); r == 0 && !well && k > 0; k--)
+        r = remove_file(dir, beside[k - 1].file);
+    return r;
+}
+
 int pcv_net_save(const pcv_net *n, const char *dir)
 {
-    if (save_weights(n, dir) < 0 ||
-        save_text(n, dir, "preprocessor_config.json",
-                  pcv_class_write_preprocess) < 0)
+    bool well;
+
+    if (clear_beside(n, dir) < 0 || save_weights(n, dir) < 0)
         return -1;
-    return save_text(n, dir, "config.json", pcv_spec_write);
+    for (size_t k = 0; k < PCV_LEN(beside); k++)
+        if (beside_well(n, dir, k, true, &well) < 0)
+            return -1;
+    return 0;
 }

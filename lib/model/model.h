@@ -279,7 +279,9 @@ void pcv_net_free(pcv_net *n);
  * where it lies in the mapped file is.  Names every tensor that is missing,
  * extra or of another shape. */
 int pcv_net_load(pcv_net *n, const char *dir);
-/* Writes config.json and model.safetensors into an existing directory. */
+/* Writes model.safetensors, config.json and where a class of Hugging Face's
+ * can hold it preprocessor_config.json into an existing directory.  At no
+ * moment do weights stand beside the config.json of others. */
 int pcv_net_save(const pcv_net *n, const char *dir);
 /* The parameters as rows for a writer, *out owned by the caller. */
 int pcv_net_tensors(const pcv_net *n, pcv_tensor_out **out);

@@ -20,7 +20,8 @@ typedef struct {
     pcv_moments moments;
     pcv_session s;
     pcv_state state;
-    pcv_buf settings;           /* all of them as text: what resume compares */
+    pcv_keeper keeper;
+    pcv_buf settings, data;     /* as text: what resume compares */
     uint64_t steps, per_epoch;
     uint32_t *order;            /* of the training split in this epoch */
     uint64_t order_epoch;
@@ -121,6 +122,14 @@ static int most_asked(const run *r)
     return most;
 }
 
+static void open_keeper(run *r)
+{
+    r->keeper = (pcv_keeper){
+        .dir = r->t->dir, .net = &r->net, .moments = &r->moments,
+        .state = &r->state, .from = { r->settings.data, r->data.data },
+    };
+}
+
 static int make_directory(const char *dir)
 {
     if (mkdir(dir, 0777) == 0 || errno == EEXIST)
@@ -134,15 +143,20 @@ static int open_run(run *r)
 
     r->state.best = -(double)INFINITY;
     if (pcv_splits_open(&r->splits, &t->spec, &t->run, t->data, t->val) < 0 ||
+        pcv_splits_identity(&r->splits, &r->data) < 0 ||
         make_settings(r) < 0 || open_net(r) < 0 || open_steps(r) < 0 ||
         make_directory(t->dir) < 0)
         return -1;
+    open_keeper(r);
     pcv_session_open(&r->s, &r->net, true, most_asked(r));
     r->s.most = (size_t)(t->run.max_mem * 1e6);
     if (!t->resume)
         return 0;
-    return pcv_checkpoint_load(t->dir, &r->net, &r->moments, &r->state,
-                               r->settings.data);
+    if (pcv_checkpoint_load(t->dir, &r->net, &r->moments, &r->state,
+                            &r->keeper.from) < 0)
+        return -1;
+    r->keeper.saved = r->state.step;
+    return 0;
 }
 
 static void close_run(run *r)
@@ -152,7 +166,9 @@ static void close_run(run *r)
     pcv_moments_close(&r->moments);
     pcv_net_free(&r->net);
     pcv_splits_close(&r->splits);
+    pcv_keeper_close(&r->keeper);
     pcv_buf_free(&r->settings);
+    pcv_buf_free(&r->data);
     pcv_buf_free(&r->fresh);
     pcv_free(r->order);
 }
@@ -246,13 +262,23 @@ static int tell(run *r, const char *event, double loss, double accuracy,
 
 /* ---- saving ---------------------------------------------------------- */
 
+/* What a keeper said: that a save failed is told and ends nothing. */
+static int saved(run *r, int result)
+{
+    if (result <= 0)
+        return result;
+    tell(r, "unsaved", none, none, pcv_error());
+    pcv_error_clear();
+    return 0;
+}
+
 static int save_checkpoint(run *r)
 {
-    if (pcv_checkpoint_save(r->t->dir, &r->net, &r->moments, &r->state,
-                            r->settings.data) < 0)
-        return -1;
-    tell(r, "checkpoint", none, none, NULL);
-    return 0;
+    int result = pcv_keeper_save(&r->keeper);
+
+    if (result == 0)
+        tell(r, "checkpoint", none, none, NULL);
+    return saved(r, result);
 }
 
 static bool has_val(const run *r)
@@ -277,7 +303,7 @@ static int evaluate(run *r)
     if (score > r->state.best) {
         r->state.best = score;
         if (r->t->run.keep_best)
-            return pcv_net_save(&r->net, r->t->dir);
+            return saved(r, pcv_keeper_model(&r->keeper));
     }
     return 0;
 }
@@ -296,21 +322,23 @@ static void order_for(run *r, uint64_t epoch)
 static int broken(const run *r, double loss)
 {
     const pcv_params *p = &r->net.params;
+    char what[256];
+
+    snprintf(what, sizeof what, "loss %g", loss);
 
     for (int i = 0; i < p->count; i++) {
         const pcv_param *q = p->param[i];
         double square = 0;
 
-        for (size_t k = 0; k < q->count; k++)
+        for (size_t k = 0; q->g && k < q->count; k++)     /* NULL: frozen */
             square += (double)q->g[k] * (double)q->g[k];
-        if (!isfinite(square))
-            return pcv_fail(EX_DATAERR, "step %" PRIu64 ": loss %g, and the "
-                            "gradient of %s is not finite; the last "
-                            "checkpoint is good: lower the learning rate",
-                            r->state.step + 1, loss, q->name);
+        if (isfinite(square))
+            continue;
+        snprintf(what, sizeof what, "loss %g, and the gradient of %s is not "
+                 "finite", loss, q->name);
+        break;
     }
-    return pcv_fail(EX_DATAERR, "step %" PRIu64 ": loss %g", r->state.step + 1,
-                    loss);
+    return pcv_keeper_diverged(&r->keeper, r->state.step + 1, what);
 }
 
 /* Items from .. that have the same parts: adds to the gradients; the loss of
@@ -460,22 +488,41 @@ static int choose_latents(run *r)
     return 0;
 }
 
+/* A new run begins with a checkpoint: from here on --resume finds this run,
+ * whatever was there before, and a directory that cannot be written is known
+ * before the first step. */
+static int begin(run *r)
+{
+    if (r->t->resume) {
+        tell(r, "resume", none, none, NULL);
+        return 0;
+    }
+    tell(r, "start", none, none, r->fresh.data);
+    if (pcv_keeper_save(&r->keeper) != 0)
+        return -1;
+    tell(r, "checkpoint", none, none, NULL);
+    return 0;
+}
+
+/* The last save has to succeed. */
+static int finish(run *r)
+{
+    return r->keeper.behind && pcv_keeper_save(&r->keeper) != 0 ? -1 : 0;
+}
+
 static int train(run *r)
 {
-    int result = 0;
+    int result;
 
     r->started = seconds();
     r->started_at = r->state.step;
-    if (r->t->resume)
-        tell(r, "resume", none, none, NULL);
-    else
-        tell(r, "start", none, none, r->fresh.data);
+    result = begin(r);
     while (result == 0 && r->state.step < r->steps) {
         result = step(r);
         if (result == 0)
             result = after_step(r);
     }
-    if (result < 0 || (r->steps == 0 && save_checkpoint(r) < 0))
+    if (result < 0 || finish(r) < 0)
         return -1;
     if (result == 0 && r->t->run.choose && has_val(r))
         return choose_latents(r);

@@ -267,6 +267,35 @@ int pcv_splits_open(pcv_splits *s, pcv_spec *spec, const pcv_run_spec *r,
     return 0;
 }
 
+static int identify(const pcv_dataset *d, pcv_buf *b)
+{
+    char digits[PCV_HASH_128 + 1];
+    pcv_buf text = {0};
+    int r = -1;
+
+    pcv_dataset_identity(d, &text);
+    if (text.failed)
+        pcv_fail(EX_OSERR, "out of memory");
+    else
+        r = pcv_hash_bytes(text.data, text.len, PCV_HASH_128, digits);
+    if (r == 0)
+        pcv_buf_printf(b, "%zu %s", pcv_dataset_count(d), digits);
+    pcv_buf_free(&text);
+    return r;
+}
+
+int pcv_splits_identity(const pcv_splits *s, pcv_buf *b)
+{
+    if (identify(s->data, b) < 0)
+        return -1;
+    if (s->held) {
+        pcv_buf_puts(b, " and ");
+        if (identify(s->held, b) < 0)
+            return -1;
+    }
+    return b->failed ? pcv_fail(EX_OSERR, "out of memory") : 0;
+}
+
 void pcv_splits_close(pcv_splits *s)
 {
     if (s->data)

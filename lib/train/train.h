@@ -137,6 +137,9 @@ void pcv_spec_reading(const pcv_spec *spec, pcv_reading *how);
 int pcv_splits_open(pcv_splits *s, pcv_spec *spec, const pcv_run_spec *r,
                     const char *data, const char *val);
 void pcv_splits_close(pcv_splits *s);
+/* Appends how many examples there are and a checksum of their names and
+ * labels (pcv_dataset_identity), of --val too.  0 or -1. */
+int pcv_splits_identity(const pcv_splits *s, pcv_buf *b);
 
 /* ---- feed.c: examples in batches ------------------------------------- */
 
@@ -196,14 +199,50 @@ typedef struct {
     double right_sum, asked_sum;        /* .. of the main answer's rows */
 } pcv_state;
 
-/* One file, checkpoint.safetensors: parameters, moments, state, settings. */
+/* What it came from; to go on, both have to be the same. */
+typedef struct {
+    const char *settings;       /* lines of name=value */
+    const char *data;           /* examples and a checksum, pcv_splits_identity;
+                                   borrowed like the other */
+} pcv_origin;
+
+/* One file, checkpoint.safetensors: parameters, moments, state, origin, and a
+ * checksum of all of it.  The one that it replaces stays beside it as
+ * checkpoint.previous.safetensors, unless this is of step 0. */
 int pcv_checkpoint_save(const char *dir, const pcv_net *n,
                         const pcv_moments *o, const pcv_state *s,
-                        const char *settings);
-/* Into a net and moments of the same spec; -1 when there is none (66), or
- * when it was made with other settings (65). */
+                        const pcv_origin *from);
+/* Into a net and moments of the same spec.  One that is damaged or missing is
+ * replaced by the one before it, with a remark; -1 when there is neither (66),
+ * when none is whole or they are of another origin (65). */
 int pcv_checkpoint_load(const char *dir, pcv_net *n, pcv_moments *o,
-                        pcv_state *s, const char *settings);
+                        pcv_state *s, const pcv_origin *from);
+/* Appends the settings of the one that load would take.  1; 0 when there is
+ * none; -1 when none is whole (65). */
+int pcv_checkpoint_settings(const char *dir, pcv_buf *settings);
+
+/* Saves of a run, of which one may fail: the run goes on and what could not
+ * be written is written at the next.  All but the last three is set by the
+ * owner; what it points to is borrowed. */
+typedef struct {
+    const char *dir;
+    pcv_net *net;
+    const pcv_moments *moments;
+    const pcv_state *state;
+    pcv_origin from;
+    uint64_t saved;             /* step of the checkpoint in dir */
+    bool behind;                /* the newest save failed */
+    real *best;                 /* weights that model.safetensors should have,
+                                   or NULL */
+} pcv_keeper;
+
+/* Both: 0, 1 a save that failed (EX_IOERR, EX_CANTCREAT) and may be tried
+ * again, -1 the end of the run; each but 0 leaves a message. */
+int pcv_keeper_model(pcv_keeper *k);    /* the net as model.safetensors */
+int pcv_keeper_save(pcv_keeper *k);     /* a checkpoint */
+/* The message about a run whose numbers are no longer finite; -1. */
+int pcv_keeper_diverged(const pcv_keeper *k, uint64_t step, const char *what);
+void pcv_keeper_close(pcv_keeper *k);
 
 /* ---- loop.c ---------------------------------------------------------- */
 

@@ -83,6 +83,33 @@ picture() { # file, seed
     }' >"$1"
 }
 
+# Something to learn in no time: `$data`, 60 pictures of 12 x 12 in three
+# classes (a slope, a row, a column), as idx; `$small` is a network for it.
+small="--height=12 --width=12 --bands=3 --latents=4 --latent-channels=16
+    --blocks=2 --layers=1 --batch-size=12 --warmup=5"
+data=images.idx,labels.idx
+export small data
+training_data() {
+    awk 'BEGIN {
+        for (i = 0; i < 60; i++)
+            for (y = 0; y < 12; y++)
+                for (x = 0; x < 12; x++) {
+                    k = i % 3
+                    on = k == 0 ? x == y : k == 1 ? y == 5 : x == 5
+                    printf "\\0%03o", (on ? 200 : 20) + (i * 7 + x * y) % 40
+                }
+    }' >pixels
+    awk 'BEGIN { for (i = 0; i < 60; i++) printf "\\0%03o", i % 3 }' >classes
+    { printf '\0\0\10\3\0\0\0\74\0\0\0\14\0\0\0\14' &&
+        printf '%b' "$(<pixels)"; } >images.idx
+    { printf '\0\0\10\1\0\0\0\74' && printf '%b' "$(<classes)"; } >labels.idx
+}
+# Two directories hold the same model.
+same() { # directory, directory
+    cmp "$1/model.safetensors" "$2/model.safetensors" &&
+        cmp "$1/config.json" "$2/config.json"
+}
+
 mkdir pics
 for i in 1 2 3 4 5 6 7; do
     picture "pics/$i.pgm" "$i"

@@ -5,38 +5,18 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# 60 pictures of 12 x 12 in three classes (a slope, a row, a column), as idx.
-awk 'BEGIN {
-    for (i = 0; i < 60; i++)
-        for (y = 0; y < 12; y++)
-            for (x = 0; x < 12; x++) {
-                k = i % 3
-                on = k == 0 ? x == y : k == 1 ? y == 5 : x == 5
-                printf "\\0%03o", (on ? 200 : 20) + (i * 7 + x * y) % 40
-            }
-}' >pixels
-awk 'BEGIN { for (i = 0; i < 60; i++) printf "\\0%03o", i % 3 }' >classes
-{ printf '\0\0\10\3\0\0\0\74\0\0\0\14\0\0\0\14' && printf '%b' "$(<pixels)"
-} >images.idx
-{ printf '\0\0\10\1\0\0\0\74' && printf '%b' "$(<classes)"; } >labels.idx
-data=images.idx,labels.idx
-
-small="--height=12 --width=12 --bands=3 --latents=4 --latent-channels=16
-    --blocks=2 --layers=1 --batch-size=12 --warmup=5"
+training_data
 train() {
     # shellcheck disable=SC2086
     pcv-train $small "$@"
-}
-same() { # directory, directory
-    cmp "$1/model.safetensors" "$2/model.safetensors" &&
-        cmp "$1/config.json" "$2/config.json"
 }
 
 # ---- a run
 expect 'a run' 0 '' '*pcv-train: run: done after step 20, held out: loss *, '\
 'accuracy * %' train -d run --epochs=5 "$data"
 check 'what it leaves' test "$(find run -type f | sort | xargs)" = \
-    'run/checkpoint.safetensors run/config.json run/log.jsonl '\
+    'run/checkpoint.previous.safetensors run/checkpoint.safetensors '\
+'run/config.json run/log.jsonl '\
 'run/model.safetensors'
 expect 'a finite model' 0 '*check      ok: all tensors finite' '' \
     pcv-inspect run
@@ -144,20 +124,70 @@ expect 'a model is there' 73 '' \
     '*run: there is a model already*--resume*--force*' \
     train -d run --epochs=5 "$data"
 expect '--resume and --force' 64 '' '*' train -d run --resume -f "$data"
-expect '--resume of nothing' 66 '' \
-    '*none/checkpoint.safetensors: no checkpoint to resume from' \
+expect '--resume of nothing begins' 0 '' \
+    'pcv-train: none: no checkpoint to go on from: beginning*' \
+    train -d none --resume --epochs=5 "$data"
+check 'and gives what any run gives' same run none
+rm none/checkpoint*
+expect '--resume of a model without a checkpoint' 73 '' \
+    '*none: there is a model, but no checkpoint to go on from; *--force*' \
     train -d none --resume "$data"
 expect '--resume with other settings' 65 '' '*other settings*' \
     train -d run --resume --latents=5 "$data"
+
+# ---- checkpoints that are damaged
+flip() { # file, offset: another byte there
+    local byte
+    byte=$(tail -c +$(($2 + 1)) "$1" | head -c 1 | od -An -tu1)
+    printf '%b' "\\0$(printf %o $((byte ^ 4)))" |
+        dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
 cp -r run broken
 head -c 5000 run/checkpoint.safetensors >broken/checkpoint.safetensors
-expect '--resume of half a checkpoint' 65 '' '*broken/checkpoint*' \
-    train -d broken --resume "$data"
+expect '--resume of half a checkpoint: the one before' 0 '' \
+    'pcv-train: broken/checkpoint.safetensors: is damaged: its checksum, *; '\
+'going on from broken/checkpoint.previous.safetensors*done after step 20, *' \
+    pcv-train -d broken --resume "$data"
+check 'and ends the same' cmp run/checkpoint.safetensors \
+    broken/checkpoint.safetensors
+rm broken/checkpoint.safetensors
+expect '--resume without the last: the one before' 0 '' \
+    'pcv-train: broken/checkpoint.safetensors is not there; going on from *' \
+    pcv-train -d broken --resume "$data"
+size=$(wc -c <run/checkpoint.safetensors)
+for at in 0 20 50 100 3000 $((size / 2)) $((size - 1)); do
+    cp run/checkpoint.safetensors broken/
+    rm -f broken/checkpoint.previous.safetensors
+    flip broken/checkpoint.safetensors "$at"
+    expect "byte $at of it is another" 65 '' \
+        '*broken/checkpoint.safetensors: *damaged*put a copy of *train anew' \
+        pcv-train -d broken --resume "$data"
+done
+cp broken/checkpoint.safetensors broken/checkpoint.previous.safetensors
+expect 'both are damaged' 65 '' '*broken/checkpoint.safetensors: is damaged*; '\
+'broken/checkpoint.previous.safetensors: is damaged*put a copy*' \
+    pcv-train -d broken --resume "$data"
 expect '--resume of what is done' 0 '' '*done after step 20*' \
     pcv-train -d run --resume "$data"
 check 'changes nothing' same run quiet
 expect '--force' 0 '' '' train -q -f -d threads --epochs=5 "$data"
 check 'gives the same again' same run threads
+
+# ---- other data than before
+{ head -c 8 labels.idx && tail -c +10 labels.idx && printf '\1'; } >other.idx
+expect '--resume with other labels' 65 '' '*run/checkpoint.safetensors: was '\
+'made with other data *60 * these are 60 *; resume with the same*' \
+    pcv-train -d run --resume images.idx,other.idx
+expect '--resume with other --val' 65 '' '*was made with other data *' \
+    pcv-train -d run --resume --val=images.idx,other.idx "$data"
+mkdir moved
+cp images.idx labels.idx moved
+expect '--resume with data that were moved' 0 '' '' \
+    pcv-train -q -d run --resume moved/images.idx,moved/labels.idx
+
+# ---- --force, ended before it has anything: the run before is still there
+expect '--force without data' 66 '' '*' train -q -d run -f nowhere
+check 'nothing was lost' same run quiet
 
 # ---- ends that come early.  A long run, and what it gives undisturbed:
 long='--epochs=150 --dropout=0.1 --shift=1 --save-every=7'
@@ -214,17 +244,30 @@ for n in 3 40 200; do
     wait "$pid" 2>/dev/null
     printf '{"ev":"st' >>"kill$n/log.jsonl"
     touch "kill$n/.model.safetensors.tmp.1.0"
-    if [ -e "kill$n/checkpoint.safetensors" ]; then
-        resume "kill$n" "SIGKILL after $n steps"
-    else
-        expect "SIGKILL after $n steps, nothing saved" 66 '' '*no checkpoint*' \
-            pcv-train -d "kill$n" --resume "$data"
-        pcv-train -q -f -d "kill$n" "$data" --steps=0
-    fi
+    resume "kill$n" "SIGKILL after $n steps"
     check "SIGKILL after $n steps: no half files, no half lines" test \
         "$(find "kill$n" -name '.*' -type f; \
            grep -cv '}$' "kill$n/log.jsonl")" = 0
 done
+
+# A step of seconds: the second SIGINT does not wait for it.
+set -m
+pcv-train -d slow --latents=512 --latent-channels=512 --layers=16 --steps=2 \
+    --batch-size=54 --height=12 --width=12 --bands=3 "$data" 2>slow.err &
+pid=$!
+set +m
+for _ in $(seq 1000); do
+    [ ! -e slow/checkpoint.safetensors ] || break
+    sleep 0.01
+done
+kill -s INT "$pid"
+sleep 0.1
+check 'the first SIGINT waits for the step' kill -s INT "$pid"
+wait "$pid" 2>/dev/null
+check 'the second one kills' test $? -eq 130
+check 'at once' test "$(grep -c saved slow.err)$(steps slow)" = 00
+expect 'what was saved before is whole' 0 '*' '*' \
+    pcv-inspect --stats slow/checkpoint.safetensors
 
 # shellcheck disable=SC2086
 expect '--max-time' 75 '' '*stopped and saved*' \
@@ -277,6 +320,29 @@ find folders -name '*.pgm' | sort |
     awk -F/ '{ print $0 "\t" $2 }' >list
 # shellcheck disable=SC2086
 expect 'a list' 0 '' '' pcv-train -q -d l $tiny list
+# Both find that the directory is not there, and wait for the list.
+for i in 1 2; do
+    # shellcheck disable=SC2086
+    { sleep 0.3 && cat list; } | {
+        pcv-train -q -d race $tiny --epochs=2000 - 2>race$i.err
+        echo $? >race$i.status
+    } &
+done
+wait
+check 'one of two has a new directory' test \
+    "$(sort race?.status | xargs)" = '0 73'
+check 'the other says so' grep -q 'race: another pcv-train' race?.err
+mv folders elsewhere
+sed "s,^,$PWD/," list | sed 's,/folders/,/elsewhere/,' >list2
+expect '--resume, a folder that was moved' 0 '' '' \
+    pcv-train -q -d f --resume elsewhere
+expect '--resume, a list of whole paths' 0 '' '' \
+    pcv-train -q -d l --resume list2
+mv elsewhere/dark/1.pgm elsewhere/dark/one.pgm
+expect '--resume, a file has another name' 65 '' '*other data*' \
+    pcv-train -q -d f --resume elsewhere
+mv elsewhere/dark/one.pgm elsewhere/dark/1.pgm
+mv elsewhere folders
 check 'the same model' same f l
 # shellcheck disable=SC2086
 expect '--val' 0 '' '*done after*accuracy*' \
@@ -286,6 +352,12 @@ expect 'reconstruction' 0 '' '*held out: loss ?.????' \
     pcv-train -d r $tiny --task=reconstruct --decoder=grid --query-bands=2 \
     --val=list folders
 echo 'P2 4 4 9 1' >folders/dark/7.pgm
+# shellcheck disable=SC2086
+expect 'a rate that is too high' 65 '' '*step *: loss *nan*; d/checkpoint.'\
+'safetensors, of step *, is good: train anew with a lower learning rate' \
+    pcv-train -q -d d $tiny --epochs=400 --learning-rate=1e3 \
+    --weight-decay=1e3 --clip=0 --warmup=0 --save-every=1 list
+expect 'the checkpoint is' 0 '*' '*' pcv-inspect --stats d/checkpoint.safetensors
 # shellcheck disable=SC2086
 expect 'a broken example' 65 '' '*folders/dark/7.pgm: *' \
     pcv-train -q -d b $tiny --val=list folders
