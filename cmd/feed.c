@@ -10,6 +10,8 @@ pcv_model *pump_model(const opt *o)
 
     if (!m)
         opt_fatal_pcv();
+    if (o->latents && pcv_model_latents_set(m, o->latents) < 0)
+        opt_fatal_pcv();
     if (o->precision && (pcv_threads_set(o->threads) < 0 ||
                          pcv_model_precision_set(m, o->precision) < 0))
         opt_fatal_pcv();

@@ -84,6 +84,7 @@ typedef struct {
 typedef struct {
     const char *model;          /* NULL: the default */
     const char *precision;      /* NULL: f32 */
+    size_t latents;             /* 0: all */
     pcv_inputs in;              /* with OPT_INPUTS also the operands */
     const char *output;         /* NULL: standard output */
     int format;                 /* which of the choices; -1 not given */

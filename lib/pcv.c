@@ -55,6 +55,25 @@ int pcv_model_precision_set(pcv_model *m, const char *precision)
                     precision);
 }
 
+int pcv_model_latents_set(pcv_model *m, size_t n)
+{
+    int count[PCV_MOST_COUNTS];
+    int counts = pcv_nested_counts(&m->net.spec, count);
+
+    if (counts < 0)
+        return -1;
+    if (n == (size_t)m->net.spec.latents)
+        return 0;
+    for (int i = 0; i < counts; i++)
+        if ((size_t)count[i] == n) {
+            pcv_nested_cut(&m->net, count[i]);
+            return 0;
+        }
+    return pcv_fail(EX_USAGE, "%zu latents: the model was trained for %s%s%d",
+                    n, m->net.spec.nested, counts ? "," : "",
+                    m->net.spec.latents);
+}
+
 void pcv_model_close(pcv_model *m)
 {
     if (!m)

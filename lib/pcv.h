@@ -70,6 +70,9 @@ void pcv_model_close(pcv_model *m);     /* NULL ok */
  * "bf16" and "int8" (by oneDNN, where the build found it: pcv_build_info).
  * After opening, before anything else, once; 0 or -1. */
 int pcv_model_precision_set(pcv_model *m, const char *precision);
+/* From now on only the first n latents are used, a count that the model was
+ * trained for (pcv-train --nested).  After opening; 0 or -1. */
+int pcv_model_latents_set(pcv_model *m, size_t n);
 /* Where a directory of that name would be looked for, one a line; freed with
  * free(). */
 char *pcv_model_places(const char *name);

@@ -263,6 +263,91 @@ static int load_file(pcv_entry *e, const pcv_spec *s)
     return r;
 }
 
+/* ---- files that are parts -------------------------------------------- */
+
+static bool is_tensors(const unsigned char *data, size_t n)
+{
+    return n > 8 && data[8] == '{';
+}
+
+/* The medium becomes the first part of its kind that has none yet; an array the
+ * first that can take it. */
+static int fill_part(pcv_entry *e, const pcv_spec *s, const pcv_media *m,
+                     const char *name)
+{
+    static const int kind[] = { [PCV_IMAGE] = PCV_MEDIA_IMAGE,
+                                [PCV_SOUND] = PCV_MEDIA_SOUND,
+                                [PCV_BYTES] = PCV_MEDIA_BYTES };
+
+    for (int i = 0; i < s->parts; i++) {
+        const pcv_prep *p = &s->part[i].prep;
+        bool may = (size_t)p->modality < PCV_LEN(kind) &&
+                   kind[p->modality] == m->kind;
+
+        if (e->x[i].data || s->part[i].masked ||
+            (!may && m->kind != PCV_MEDIA_ARRAY))
+            continue;
+        if (pcv_prepare(p, m, name, &e->x[i]) == 0)
+            return 0;
+        if (may)
+            return -1;
+        pcv_error_clear();
+    }
+    return pcv_fail(EX_DATAERR, "%s: no part of the model (%s, ..) takes it, "
+                    "or it has one already", name, s->part_name[0]);
+}
+
+static int load_piece(pcv_entry *e, const pcv_spec *s, const char *path,
+                      const pcv_reading *how)
+{
+    pcv_media m;
+    int r;
+
+    if (pcv_decode_file(path, how, &m) < 0)
+        return -1;
+    r = fill_part(e, s, &m, path);
+    pcv_media_free(&m);
+    return r;
+}
+
+/* "a.png,b.wav", where there is no file of that name: a part each. */
+static int load_pieces(pcv_entry *e, const pcv_spec *s, const pcv_reading *how)
+{
+    char *names = pcv_strdup(e->item[0].name), *rest = names, *one;
+    int r = names ? 0 : -1;
+
+    while (r == 0 && (one = strsep(&rest, ",")) != NULL)
+        r = load_piece(e, s, one, how);
+    pcv_free(names);
+    return r;
+}
+
+/* What one name stands for: tensors of all parts, a file of one, files of
+ * several. */
+static int load_parts(pcv_entry *e, const pcv_spec *s, const pcv_reading *how)
+{
+    pcv_item *item = &e->item[0];
+    const pcv_array *a = &item->media.array;
+    pcv_file f;
+    bool tensors;
+
+    if (item->code && strchr(item->name, ','))
+        return load_pieces(e, s, how);
+    if (item->code)
+        return pcv_fail(item->code, "%s", item->what);
+    if (!item->path) {
+        tensors = item->media.kind == PCV_MEDIA_BYTES &&
+                  is_tensors(a->data, a->dim[0]);
+        return tensors ? load_file(e, s)
+                       : fill_part(e, s, &item->media, e->name);
+    }
+    if (pcv_file_open(&f, item->path, how->max_bytes) < 0)
+        return -1;
+    tensors = is_tensors(f.data, f.size);
+    pcv_file_close(&f);
+    return tensors ? load_file(e, s) : load_piece(e, s, item->path, how);
+}
+
 static int load_clip(pcv_entry *e, const pcv_spec *s, const pcv_reading *how)
 {
     if (decode(e, how) < 0)
@@ -286,7 +371,8 @@ static int load(pcv_stream *s, pcv_entry *e)
     pcv_prep prep = spec->prep;
 
     if (spec->parts)
-        return e->items > 1 ? load_clip(e, spec, how) : load_file(e, spec);
+        return e->items > 1 ? load_clip(e, spec, how)
+                            : load_parts(e, spec, how);
     if (decode(e, how) < 0)
         return -1;
     if (e->items > 1)

@@ -72,7 +72,6 @@ static void update(void *arg, int i)
 
     if (!q->g)                  /* frozen */
         return;
-
     k->adam(q->g, n, (real)j->gscale, j->o->m + at, j->o->v + at,
             (real)r->beta1, (real)r->beta2, (real)j->c1, (real)j->c2,
             (real)r->eps, q->decay ? (real)r->weight_decay : 0, q->w, u);
