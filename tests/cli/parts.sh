@@ -1,0 +1,115 @@
+# parts.sh - one model of pictures and sounds: trained from a list in which
+# either may be absent, asked with a file of either or with both.
+# shellcheck shell=bash
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+picture() { # dark or bright
+    printf 'P5 6 6 255\n'
+    printf "%036d" 0 | tr 0 "$1"
+}
+sound() { # a byte of u8, and another one, in turn
+    yes "$1$2" | tr -d '\n' | head -c 200
+}
+number() { # value, bytes, low byte first
+    local i
+    for ((i = 0; i < $2; i++)); do
+        printf '%b' "\\0$(printf %o $(($1 >> 8 * i & 255)))"
+    done
+}
+wave() {
+    printf 'RIFF'
+    number 236 4
+    printf 'WAVEfmt '
+    number 16 4
+    number 1 2
+    number 1 2
+    number 8000 4
+    number 8000 4
+    number 1 2
+    number 8 2
+    printf data
+    number 200 4
+    sound "$1" "$2"
+}
+
+mkdir data
+for i in 1 2 3 4; do
+    picture "$i" >data/dark$i.pgm
+    picture "$(printf %b "\\0$((350 + i))")" >data/bright$i.pgm
+    wave "$i" z >data/high$i.wav
+    wave "$i$i$i$i$i$i$i$i$i$i" zzzzzzzzzz >data/low$i.wav
+done
+{
+    printf '# a comment\nkind\timage\tsound\n'
+    for i in 1 2 3 4; do
+        printf 'a\tdark%d.pgm\thigh%d.wav\n' $i $i
+        printf 'b\tbright%d.pgm\t-\n' $i
+        printf 'b\t\tlow%d.wav\n' $i
+        printf 'a\tdark%d.pgm\t-\n' $i
+    done
+} >data/list
+parts='image modality=image height=6 width=6 bands=2; sound modality=sound samples=200 patch=10 bands=4; kind modality=class'
+train() {
+    pcv-train -q --parts="$parts" --latents=4 --latent-channels=16 --layers=1 \
+        --blocks=1 --shared=8 --nested=1,2 --batch-size=8 \
+        --learning-rate=1e-2 --warmup=5 "$@"
+}
+expect 'a list of parts trains' 0 '' '*' \
+    train -d model --epochs=80 --drop-parts=0.2 --val=data/list data/list
+check 'and is learned' \
+    sh -c "tail -2 model/log.jsonl | grep -q . && grep '\"ev\":\"eval\"' \
+        model/log.jsonl | tail -1 | jq -e '.accuracy == 1' >/dev/null"
+check 'config.json has the parts' \
+    test "$(jq -r '.pcv.parts | keys | join(" ")' model/config.json)" = \
+    'image kind sound'
+
+label() {
+    pcv-classify -m model "$@" | cut -f5
+}
+equal() { # name, want, have
+    check "$1" test "$2" = "$3"
+}
+equal 'a picture alone' a "$(label data/dark1.pgm)"
+equal 'the other one' b "$(label data/bright1.pgm)"
+equal 'a sound alone' a "$(label data/high2.wav)"
+equal 'the other one' b "$(label data/low2.wav)"
+equal 'both at once' a "$(label data/dark3.pgm,data/high3.wav)"
+score() {
+    pcv-classify -m model "$@" | cut -f3,5
+}
+equal 'in either order' "$(score data/dark3.pgm,data/high3.wav)" \
+    "$(score data/high3.wav,data/dark3.pgm)"
+equal 'from a pipe' "$(score data/dark3.pgm)" "$(score - <data/dark3.pgm)"
+equal 'any number of threads' \
+    "$(score -t 1 data/*.pgm data/*.wav)" "$(score -t 3 data/*.pgm data/*.wav)"
+expect 'two pictures are one too many' 65 \
+    '*error: data/dark2.pgm: no part of the model*' '*' \
+    pcv-classify -m model data/dark1.pgm,data/dark2.pgm
+expect 'one of two is not there' 66 '*error: data/none.wav: No such file*' '*' \
+    pcv-classify -m model data/dark1.pgm,data/none.wav
+equal 'the others go on' 2 \
+    "$(pcv-classify -m model data/none,data/no data/dark1.pgm data/low1.wav \
+        2>/dev/null | grep -vc error)"
+
+equal 'all latents are the default' "$(score data/*.pgm)" \
+    "$(score --latents=4 data/*.pgm)"
+check 'two of them say something else' \
+    test "$(score --logits data/*.pgm)" != \
+    "$(score --logits --latents=2 data/*.pgm)"
+check 'latents of an encoder are as many' \
+    sh -c "pcv-encode -m model --latents=2 --format=npy data/dark1.pgm |
+        head -c 128 | grep -aq '2, 16'"
+expect 'a count it was not trained for' 64 '' \
+    '*3 latents: the model was trained for 1,2,4*' \
+    pcv-classify -m model --latents=3 data/dark1.pgm
+
+expect 'a list without names' 65 '' '*is no part of the model*' \
+    sh -c "grep -v kind data/list >list; pcv-train -q -d not --parts='$parts' list"
+expect 'a directory' 65 '' '*names one class for each file*' \
+    train -d not data
+expect 'nothing is asked' 65 '' '*nothing is answered*' \
+    sh -c "cut -f2- data/list >data/inputs
+    pcv-train -q -d not --parts='image modality=image; sound modality=sound' \
+        data/inputs"
+finish
