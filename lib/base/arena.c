@@ -28,6 +28,16 @@ int pcv_arena_open(pcv_arena *a, size_t size)
     return 0;
 }
 
+int pcv_arena_reserve(pcv_arena *a, size_t size)
+{
+    if (!a->base || a->size < round_up(size)) {
+        pcv_arena_close(a);
+        return pcv_arena_open(a, size);
+    }
+    a->used = a->peak = 0;
+    return 0;
+}
+
 void pcv_arena_close(pcv_arena *a)
 {
     pcv_free(a->base);

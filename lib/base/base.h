@@ -58,6 +58,8 @@ typedef struct {
 } pcv_arena;
 
 int pcv_arena_open(pcv_arena *a, size_t size);      /* 0 or -1 */
+/* Empty, with that much memory: what it has, where that is enough. */
+int pcv_arena_reserve(pcv_arena *a, size_t size);   /* 0 or -1 */
 void pcv_arena_close(pcv_arena *a);
 void *pcv_arena_take(pcv_arena *a, size_t count, size_t size); /* 64-aligned */
 void pcv_arena_release(pcv_arena *a, size_t mark);  /* mark = earlier used */
@@ -67,6 +69,9 @@ void pcv_arena_release(pcv_arena *a, size_t mark);  /* mark = earlier used */
 /* A pure function of its three keys: recomputing sees the same numbers,
  * whatever the order of the calls. */
 uint64_t pcv_random(uint64_t seed, uint64_t stream, uint64_t index);
+/* out[i] = the number of index + i, n of them. */
+void pcv_random_fill(uint64_t seed, uint64_t stream, uint64_t index,
+                     uint64_t *out, size_t n);
 double pcv_uniform(uint64_t seed, uint64_t stream, uint64_t index); /* [0,1) */
 double pcv_normal(uint64_t seed, uint64_t stream, uint64_t index);  /* N(0,1) */
 

@@ -23,12 +23,29 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 31;
 }
 
+/* mix(0) = 0: the constant keeps seed 0, stream 0 from being special. */
+static uint64_t key_of(uint64_t seed, uint64_t stream)
+{
+    return mix(mix(seed + GOLDEN) + stream * GOLDEN);
+}
+
+static uint64_t draw(uint64_t key, uint64_t index)
+{
+    return mix(mix(key + index * GOLDEN) ^ (key << 32 | key >> 32));
+}
+
 uint64_t pcv_random(uint64_t seed, uint64_t stream, uint64_t index)
 {
-    /* mix(0) = 0: the constant keeps seed 0, stream 0 from being special. */
-    uint64_t key = mix(mix(seed + GOLDEN) + stream * GOLDEN);
+    return draw(key_of(seed, stream), index);
+}
 
-    return mix(mix(key + index * GOLDEN) ^ (key << 32 | key >> 32));
+void pcv_random_fill(uint64_t seed, uint64_t stream, uint64_t index,
+                     uint64_t *out, size_t n)
+{
+    uint64_t key = key_of(seed, stream);
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = draw(key, index + i);
 }
 
 double pcv_uniform(uint64_t seed, uint64_t stream, uint64_t index)
@@ -49,8 +66,8 @@ double pcv_normal(uint64_t seed, uint64_t stream, uint64_t index)
 void pcv_shuffle(uint64_t seed, uint64_t stream, uint32_t *order, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        uint64_t draw = pcv_random(seed, stream, i);
-        uint32_t j = (uint32_t)(draw % ((uint64_t)i + 1));
+        uint64_t drawn = pcv_random(seed, stream, i);
+        uint32_t j = (uint32_t)(drawn % ((uint64_t)i + 1));
 
         order[i] = order[j];
         order[j] = i;

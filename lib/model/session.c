@@ -80,10 +80,9 @@ void pcv_session_open(pcv_session *s, const pcv_net *net, bool train,
     s->n = net->spec.latents;
 }
 
-static void drop_memory(pcv_session *s)
+/* The arenas stay: a plan is often followed by one of about its size. */
+static void drop_plan(pcv_session *s)
 {
-    pcv_arena_close(&s->arena);
-    pcv_arena_close(&s->scratch);
     pcv_free(s->x);
     pcv_free(s->record);
     pcv_free(s->fold);
@@ -96,13 +95,15 @@ static void drop_memory(pcv_session *s)
 void pcv_session_latents(pcv_session *s, int n)
 {
     if (n != s->n)
-        drop_memory(s);
+        drop_plan(s);
     s->n = n;
 }
 
 void pcv_session_close(pcv_session *s)
 {
-    drop_memory(s);
+    drop_plan(s);
+    pcv_arena_close(&s->arena);
+    pcv_arena_close(&s->scratch);
     pcv_batch_free(&s->batch);
 }
 
@@ -292,7 +293,7 @@ static int plan(pcv_session *s, int items)
 {
     const pcv_net *n = s->net;
 
-    drop_memory(s);
+    drop_plan(s);
     if (pcv_blas_room() < 0)
         return -1;
     s->items = items;
@@ -306,13 +307,13 @@ static int plan(pcv_session *s, int items)
     s->uses_form = form_of(s);
     pcv_rows_bind(&s->latents, NULL, NULL, items, s->n, n->spec.d);
     pcv_rows_bind(&s->own, NULL, NULL, items, s->n, n->spec.d);
-    if (choose_kept(s) < 0 || pcv_arena_open(&s->arena, s->bytes) < 0 ||
-        pcv_arena_open(&s->scratch, scratch_need(s)) < 0)
+    if (choose_kept(s) < 0 || pcv_arena_reserve(&s->arena, s->bytes) < 0 ||
+        pcv_arena_reserve(&s->scratch, scratch_need(s)) < 0)
         goto fail;
     layout(s, &s->arena);
     return 0;
 fail:
-    drop_memory(s);             /* or the next bind would take it for planned */
+    drop_plan(s);               /* or the next bind would take it for planned */
     return -1;
 }
 

@@ -12,20 +12,19 @@ typedef struct {
 
 enum { CHUNK = 4096 };
 
+/* A draw serves four elements, by their indices. */
 static void drop_chunk(void *arg, int i)
 {
     const drop_job *j = arg;
     size_t at = (size_t)i * CHUNK, end = at + CHUNK < j->n ? at + CHUNK : j->n;
-    size_t index = j->first + at;
-    uint64_t bits = pcv_random(j->seed, j->stream, index / 4) >>
-                    16 * (index % 4);
+    size_t index = j->first + at, skip = index % 4;
+    uint64_t bits[CHUNK / 4 + 1];
 
-    for (; at < end; at++, bits >>= 16) {
-        if (index % 4 == 0)
-            bits = pcv_random(j->seed, j->stream, index / 4);
-        index++;
-        j->x[at] *= (bits & 0xffff) < j->limit ? 0 : j->keep;
-    }
+    pcv_random_fill(j->seed, j->stream, index / 4, bits,
+                    (skip + end - at + 3) / 4);
+    for (size_t k = skip; at < end; at++, k++)
+        j->x[at] *= (bits[k / 4] >> 16 * (k % 4) & 0xffff) < j->limit ? 0
+                    : j->keep;
 }
 
 void pcv_dropout(const pcv_pass *pass, uint64_t layer, real *x, int items,
