@@ -371,6 +371,24 @@ typedef struct {
 } pcv_cost_info;
 int pcv_model_cost(const pcv_model *m, const char *size, pcv_cost_info *c);
 
+/* log.jsonl of a training run (pcv-model(5)), line by line; NULL or -1 when it
+ * cannot be read. */
+typedef struct pcv_log pcv_log;
+typedef struct {
+    const char *event;          /* good until the next line; NULL: the line is
+                                   no event, and nothing else is set */
+    const char *why;            /* "stop": of the end; others NULL */
+    double step;                /* at least 0; the others NaN where they are
+                                   missing, null or no numbers */
+    double epoch, loss, accuracy, rate, norm, items_per_second;
+    double steps, parameters, train, held;      /* "start" */
+} pcv_log_line;
+pcv_log *pcv_log_open(const char *path);
+void pcv_log_close(pcv_log *l);         /* NULL ok */
+/* 1; 0 at the end (a last line without its newline is not there yet); -1 also
+ * where no line was an event. */
+int pcv_log_next(pcv_log *l, pcv_log_line *line);
+
 /* A grey or colour PNG of u8 [height][width][channels]; freed with free(). */
 unsigned char *pcv_png(const unsigned char *pixels, int height, int width,
                        int channels, size_t *bytes);
