@@ -443,11 +443,24 @@ int pcv_train(pcv_trainer *t, const char *data, const char *val,
               const char *dir, bool resume,
               int (*watch)(void *arg, const pcv_progress *p), void *arg);
 
-/* Accuracy (of tags: mean average precision) and loss of a model on data as
- * pcv_train takes them; examples: "files" (also NULL), "lines" or "text", as
- * the setting of that name.  0 or -1. */
-int pcv_evaluate(const pcv_model *m, const char *data, const char *examples,
-                 double *accuracy, double *loss, size_t *items);
+/* How right a model is on data as pcv_train takes them. */
+typedef struct {
+    size_t items;
+    double loss;
+    double accuracy;            /* of tags: mean average precision; NaN where
+                                   there is none */
+    size_t classes;             /* of the main answer, where that is one of some
+                                   classes; else 0 */
+    size_t *count;              /* classes x classes: examples of the class of
+                                   the row for which that of the column had the
+                                   largest output; of equal ones the first */
+} pcv_evaluation;
+/* examples: "files" (also NULL), "lines" or "text", as the setting of that
+ * name.  Labels are the model's by name or by number.  NULL, or to be freed
+ * with pcv_evaluation_free. */
+pcv_evaluation *pcv_evaluate(const pcv_model *m, const char *data,
+                             const char *examples);
+void pcv_evaluation_free(pcv_evaluation *e);    /* NULL ok */
 
 #ifdef __cplusplus
 }
