@@ -206,8 +206,9 @@ static void confusions_text(const pcv_evaluation *e, const answer_style *s,
         for (size_t k = 0; k < e->classes; k++)
             if (t != k && at(e, t, k))
                 keep(most, &n, (confusion){ at(e, t, k), t, k });
-    pcv_bytes_printf(b, n ? "\n%8s  %-*s  said\n" : "", "examples", 2 * NAME,
-                     " true");
+    if (n)
+        pcv_bytes_printf(b, "\n%8s  %-*s  said\n", "examples", 2 * NAME,
+                         " true");
     for (size_t i = 0; i < n; i++) {
         pcv_bytes_printf(b, "%8zu  ", most[i].count);
         add_name(s, most[i].t, 2 * NAME, b);

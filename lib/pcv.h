@@ -443,6 +443,39 @@ int pcv_train(pcv_trainer *t, const char *data, const char *val,
               const char *dir, bool resume,
               int (*watch)(void *arg, const pcv_progress *p), void *arg);
 
+/* What a run would be and cost; nothing is written. */
+typedef struct {
+    size_t train, held, batch;  /* examples; of a step */
+    uint64_t per_epoch, steps;  /* steps of an epoch, in all */
+    double parameters;
+    double elements, channels;  /* that the encoder sees of the first example */
+    double forward, step;       /* FLOPs: a pass of an example, as run; a step:
+                                   its examples, the backward pass as two */
+    double weights, gradients, moments;         /* bytes */
+    double activations, scratch;        /* bytes of a step, as max-mem bounds */
+    int timed, threads;         /* steps that were run to be timed; by how many
+                                   threads */
+    double step_seconds, eval_seconds;  /* a step; an evaluation, or 0 */
+    double seconds;             /* of the run: its steps and evaluations */
+} pcv_plan;
+int pcv_train_plan(pcv_trainer *t, const char *data, const char *val,
+                   pcv_plan *plan);
+
+/* Of a tensor: is its gradient that which differences of the loss show? */
+typedef struct {
+    const char *name;
+    size_t elements;
+    double norm;                /* of its gradient */
+    double error;               /* the worst relative one of some directions */
+    bool small;                 /* the loss hardly changes with it: its error is
+                                   relative to what rounding lets be told */
+} pcv_gradient;
+/* On one small batch of the data, weights a little off where they begin (many
+ * begin at zero).  0: all errors are within *bound; 1: not; -1. */
+int pcv_train_check(pcv_trainer *t, const char *data, const char *val,
+                    void (*tell)(void *arg, const pcv_gradient *g), void *arg,
+                    double *bound);
+
 /* How right a model is on data as pcv_train takes them. */
 typedef struct {
     size_t items;

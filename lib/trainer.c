@@ -219,6 +219,71 @@ int pcv_train(pcv_trainer *t, const char *data, const char *val,
     return r;
 }
 
+/* ---- before a run ---------------------------------------------------- */
+
+/* A run that is only looked at; its spec is to be freed. */
+static int rehearsal(const pcv_trainer *t, const char *data, const char *val,
+                     pcv_training *run)
+{
+    *run = (pcv_training){ .run = t->run, .data = data, .val = val };
+    return pcv_spec_copy(&run->spec, &t->spec);
+}
+
+int pcv_train_plan(pcv_trainer *t, const char *data, const char *val,
+                   pcv_plan *plan)
+{
+    pcv_plan_figures p;
+    pcv_training run;
+    int r;
+
+    if (rehearsal(t, data, val, &run) < 0)
+        return -1;
+    r = pcv_training_plan(&run, &p);
+    pcv_spec_free(&run.spec);
+    *plan = (pcv_plan){
+        .train = p.train, .held = p.held, .batch = (size_t)p.batch,
+        .per_epoch = p.per_epoch, .steps = p.steps,
+        .parameters = (double)p.parameters, .elements = p.cost.elements,
+        .channels = p.cost.channels, .forward = p.cost.run, .step = p.step,
+        .weights = (double)p.weights, .gradients = (double)p.weights,
+        .moments = (double)p.moments, .activations = (double)p.activations,
+        .scratch = (double)p.scratch, .timed = p.timed, .threads = p.threads,
+        .step_seconds = p.step_seconds, .eval_seconds = p.eval_seconds,
+        .seconds = p.seconds,
+    };
+    return r;
+}
+
+typedef struct {
+    void (*tell)(void *arg, const pcv_gradient *g);
+    void *arg;
+} listener;
+
+static void tell_gradient(void *to, const pcv_gradient_row *row)
+{
+    const listener *l = to;
+    const pcv_gradient g = { row->name, row->count, row->norm, row->error,
+                             row->small };
+
+    l->tell(l->arg, &g);
+}
+
+int pcv_train_check(pcv_trainer *t, const char *data, const char *val,
+                    void (*tell)(void *arg, const pcv_gradient *g), void *arg,
+                    double *bound)
+{
+    listener l = { tell, arg };
+    pcv_training run;
+    int r;
+
+    *bound = pcv_gradient_bound();
+    if (rehearsal(t, data, val, &run) < 0)
+        return -1;
+    r = pcv_training_check(&run, tell_gradient, &l);
+    pcv_spec_free(&run.spec);
+    return r;
+}
+
 /* ---- evaluation ------------------------------------------------------ */
 
 /* Labels of the data are meant by the model's names, or by their numbers. */
