@@ -40,7 +40,7 @@ ranked *answer_rank(pcv_bytes *b, const float *logits, size_t n)
     return NULL;
 }
 
-static const char *label_of(const answer_style *s, size_t index)
+const char *answer_label(const answer_style *s, size_t index)
 {
     return s->label ? s->label[index] : pcv_model_label(s->model, index);
 }
@@ -77,7 +77,7 @@ int answer_header_masks(const opt *o, sink *out)
 static void tsv_line(pcv_bytes *b, const answer_style *s, const char *name,
                      size_t place, const ranked *r)
 {
-    const char *label = label_of(s, r->index);
+    const char *label = answer_label(s, r->index);
 
     pcv_bytes_escape(b, name);
     if (s->logits)
@@ -134,7 +134,7 @@ void answer_json_end(pcv_bytes *b)
 
 static void json_class(pcv_bytes *b, const answer_style *s, const ranked *r)
 {
-    const char *label = label_of(s, r->index);
+    const char *label = answer_label(s, r->index);
 
     json_open(b, NULL, '{');
     json_count(b, "index", r->index);

@@ -26,6 +26,8 @@ ranked *answer_rank(pcv_bytes *b, const float *logits, size_t n);
  * --labels has not a line for each class. */
 void answer_open(answer_style *s, const pcv_model *m, const opt *o);
 void answer_close(answer_style *s);
+/* Of a class; NULL where it has none. */
+const char *answer_label(const answer_style *s, size_t index);
 /* With --header a line of column names; returns a status. */
 int answer_header(const opt *o, sink *out);
 int answer_header_masks(const opt *o, sink *out);

@@ -6,7 +6,9 @@
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- opening --------------------------------------------------------- */
 
@@ -121,6 +123,21 @@ void look_units(pcv_bytes *b, double v, const char *unit)
 }
 
 /* ---- the reader ------------------------------------------------------ */
+
+int look_columns(int *lines)
+{
+    const char *asked = getenv("COLUMNS");
+    int columns = asked ? atoi(asked) : 0;
+    struct winsize w;
+    bool terminal = ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col &&
+                    w.ws_row;
+
+    if (terminal)
+        *lines = w.ws_row;
+    if (columns > 0 && columns < 10000)
+        return columns;
+    return terminal ? w.ws_col : 80;
+}
 
 bool look_unicode(void)
 {

@@ -12,7 +12,7 @@ typedef struct {
 } look_subject;
 
 enum { LOOK_SUMMARY = 1, LOOK_TENSORS = 2, LOOK_STATS = 4, LOOK_HIST = 8,
-       LOOK_PICKLE = 16, LOOK_COST = 32 };
+       LOOK_PICKLE = 16, LOOK_COST = 32, LOOK_CURVES = 64 };
 
 typedef struct {
     unsigned modes;             /* LOOK_... */
@@ -43,6 +43,9 @@ void look_shape(pcv_bytes *b, const pcv_tensor_info *t);
 void look_thousands(pcv_bytes *b, size_t count);
 /* 1234567 and "B" -> 1.23 MB */
 void look_units(pcv_bytes *b, double v, const char *unit);
+/* Columns that COLUMNS asks for, or those of the terminal that standard output
+ * is, or 80; *lines those of the terminal, or as they are. */
+int look_columns(int *lines);
 /* Does the terminal, or whatever reads the text, take UTF-8? */
 bool look_unicode(void);
 

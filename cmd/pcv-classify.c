@@ -1,5 +1,7 @@
 /* pcv-classify - labels for files: pcv-classify(1). */
 #include "answer.h"
+#include "evaluate.h"
+#include "look.h"
 #include "pump.h"
 #include "replies.h"
 
@@ -13,6 +15,7 @@ typedef struct {
     answer_style style;
     sink out;
     replies replies;            /* the main one of NPY, all of SAFETENSORS */
+    const char *evaluate;       /* labelled data, instead of inputs */
 } run;
 
 static bool is_array(const run *r)
@@ -73,10 +76,27 @@ static int emit(void *ctx, const void *item, int *code, const pcv_bytes *out)
 
 /* ---- the command line ------------------------------------------------ */
 
+static void check_evaluate(const run *r)
+{
+    const opt *o = &r->o;
+
+    if (o->in.paths || o->in.list || o->in.recursive)
+        opt_usage("--evaluate=DATA takes no other FILE");
+    if (o->top > 1 || o->all || o->logits || o->header)
+        opt_usage("--evaluate goes without -k, --all, --logits, --header");
+    if (is_array(r))
+        opt_usage("--evaluate writes text, or with --format=jsonl an object");
+}
+
 static void parse(run *r, int argc, char **argv)
 {
     static const char *const ending[] = {".tsv", ".jsonl", ".npy",
                                          ".safetensors"};
+    const opt_row row[] = {
+        {0, "evaluate", "DATA", "scores on labelled data, a folder per class, "
+         "a list, IMAGES,LABELS:\naccuracy, precision, recall, confusions",
+         opt_text, &r->evaluate},
+    };
     const opt_program program = {
         .name = "pcv-classify", .operands = "[FILE...]",
         .about = "Writes the labels of files: path, rank, probability, class "
@@ -84,6 +104,7 @@ static void parse(run *r, int argc, char **argv)
         .shared = OPT_MODEL | OPT_INPUTS | OPT_OUTPUT | OPT_FORMAT |
                   OPT_THREADS | OPT_BATCH | OPT_ANSWER,
         .formats = "tsv|jsonl|npy|safetensors",
+        .row = row, .rows = OPT_LEN(row),
     };
 
     opt_parse(&r->o, &program, argc, argv);
@@ -93,7 +114,10 @@ static void parse(run *r, int argc, char **argv)
         r->o.format = TSV;
     if (r->o.header && r->o.format != TSV)
         opt_usage("--header goes with --format=tsv");
-    opt_need_inputs(&r->o);
+    if (r->evaluate)
+        check_evaluate(r);
+    else
+        opt_need_inputs(&r->o);
     if (is_array(r))
         sink_refuse_terminal(r->o.output, "scores", "--format=jsonl");
 }
@@ -157,6 +181,45 @@ static pump_totals classify(run *r, const pcv_model *m)
     return t;
 }
 
+/* ---- labelled data --------------------------------------------------- */
+
+static int write_scores(run *r, const pcv_evaluation *e)
+{
+    pcv_bytes b = {0};
+    int lines = 0, status;
+
+    if (r->o.format == JSONL)
+        evaluate_json(e, &r->style, r->evaluate, &b);
+    else
+        evaluate_text(e, &r->style, look_columns(&lines), &b);
+    if (b.failed)
+        opt_fatal_memory();
+    status = sink_open(&r->out, r->o.output, r->o.force);
+    if (status == 0)
+        status = sink_write(&r->out, b.data, b.len);
+    if (status == 0)
+        status = sink_close(&r->out);
+    pcv_bytes_free(&b);
+    return status;
+}
+
+static int evaluate(run *r, const pcv_model *m)
+{
+    pcv_evaluation *e;
+    int status;
+
+    r->style.model = m;
+    if (pcv_model_classifies(m))
+        answer_open(&r->style, m, &r->o);
+    if (pcv_threads_set(r->o.threads) < 0 ||
+        !(e = pcv_evaluate(m, r->evaluate, NULL)))
+        opt_fatal_pcv();
+    status = write_scores(r, e);
+    pcv_evaluation_free(e);
+    answer_close(&r->style);
+    return status;
+}
+
 static void close_all(run *r)
 {
     answer_close(&r->style);
@@ -172,6 +235,12 @@ int main(int argc, char **argv)
 
     parse(&r, argc, argv);
     m = pump_model(&r.o);
+    if (r.evaluate) {
+        int status = evaluate(&r, m);
+
+        pcv_model_close(m);
+        return opt_finish(status);
+    }
     check_model(&r, m);
     open_all(&r, m);
     t = classify(&r, m);

@@ -1,5 +1,6 @@
-/* pcv-inspect - looks at models and files of tensors: a screen of facts,
- * tables, histograms, one tensor as a picture or as .npy. */
+/* pcv-inspect - looks at models, files of tensors and training runs: a screen
+ * of facts, tables, histograms, one tensor as a picture or as .npy, curves. */
+#include "curves.h"
 #include "json.h"
 #include "look.h"
 #include "opt.h"
@@ -7,16 +8,15 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { BINS = 32, MOST_BINS = 512 };
+enum { BINS = 32, MOST_BINS = 512, JSON_COLUMNS = 200 };
 
 static const char about[] =
-    "Looks at models and files of tensors: .safetensors, PyTorch's .bin,\n"
-    ".npz, indexes of shards.  FILE is a model directory, the name of a\n"
-    "model, or a file of tensors; without one it is the default model.\n"
-    "Without a mode it writes a summary.";
+    "Looks at models, files of tensors (.safetensors, PyTorch's .bin, .npz,\n"
+    "indexes of shards) and training runs.  FILE is a model directory, the\n"
+    "name of a model, a file of tensors, or what pcv-train made; without one\n"
+    "it is the default model.  Without a mode it writes a summary.";
 
 typedef struct {
     opt o;
@@ -24,6 +24,7 @@ typedef struct {
     bool json;
     const char *show, *get;     /* one tensor, instead of the modes */
     const char *convert;        /* the file to write, instead of the modes */
+    const char *picture;        /* of --curves; NULL: they are text */
     int dtype;                  /* of its floats, a choice; -1: as they are */
     sink out;
     size_t done, failed, found; /* operands, tensors */
@@ -66,6 +67,14 @@ static void set_hist(const opt_row *row, const char *value)
         look->bins = opt_whole("option --hist", value, 1, MOST_BINS);
 }
 
+static void set_curves(const opt_row *row, const char *value)
+{
+    job *j = row->to;
+
+    j->look.modes |= LOOK_CURVES;
+    j->picture = value;
+}
+
 static void parse(job *j, int argc, char **argv)
 {
     const opt_row row[] = {
@@ -78,6 +87,8 @@ static void parse(job *j, int argc, char **argv)
           set_hist, &j->look },
         { 0, "cost", NULL, "a table of the parts of a pass: part, form, FLOPs "
           "plain and as run, bytes", set_cost, &j->look.modes },
+        { 0, "curves", "[FILE]", "loss and accuracy of a training run, as "
+          "text or as the PNG FILE", set_curves, j },
         { 0, "show", "NAME", "one tensor as a heat map: on a terminal in "
           "text, elsewhere a PNG", opt_text, &j->show },
         { 0, "get", "NAME", "one tensor as float32 .npy", opt_text,
@@ -137,6 +148,21 @@ static void check_pickle(const job *j)
         opt_usage("--pickle needs a FILE");
 }
 
+static void check_curves(const job *j)
+{
+    size_t files = j->o.operands + (j->o.model != NULL);
+
+    if (j->look.modes != LOOK_CURVES || j->look.match || j->look.size)
+        opt_usage("--curves goes with no other mode");
+    if (!files)
+        opt_usage("--curves needs a FILE, the directory of a run");
+    if (j->picture && (j->json || j->o.output))
+        opt_usage("--curves=FILE is a picture in a file of its own, without "
+                  "--json and -o");
+    if (j->picture && files > 1)
+        opt_usage("--curves=FILE is a picture of one run");
+}
+
 /* What cannot be wanted together. */
 static void check(job *j)
 {
@@ -144,6 +170,8 @@ static void check(job *j)
         check_single(j);
     if (j->look.modes & LOOK_PICKLE)
         check_pickle(j);
+    if (j->look.modes & LOOK_CURVES)
+        check_curves(j);
     if (j->dtype >= 0 && !j->convert)
         opt_usage("--dtype belongs to --convert");
     if (!j->json && !is_single(j->look.modes))
@@ -156,6 +184,69 @@ static void check(job *j)
         j->look.modes = LOOK_SUMMARY;
     j->look.column = j->o.operands + (j->o.model != NULL) > 1;
     j->look.unicode = look_unicode();
+}
+
+/* ---- the terminal ---------------------------------------------------- */
+
+static show_screen screen(const job *j)
+{
+    const char *term = getenv("TERM"), *plain = getenv("NO_COLOR");
+    show_screen s = { 80, 40, true, j->look.unicode };
+
+    s.columns = look_columns(&s.lines);
+    s.lines -= s.lines > 3 ? 2 : 0;     /* the scale, and the prompt */
+    if (j->o.output || !isatty(STDOUT_FILENO) || (plain && *plain) || !term ||
+        !strcmp(term, "dumb"))
+        s.colour = false;
+    return s;
+}
+
+/* ---- training runs --------------------------------------------------- */
+
+/* What it takes to write about a run, into b; 0 or -1. */
+static int describe_run(job *j, const char *name, const char *path,
+                        pcv_bytes *b)
+{
+    show_screen s = screen(j);
+    history h;
+
+    if (history_open(&h, path, j->json ? JSON_COLUMNS : curves_columns(&s)) < 0)
+        return -1;
+    if (j->json) {
+        json_open(b, NULL, '{');
+        json_path(b, "file", name);
+        json_truth(b, "ok", true);
+        curves_json(&h, b);
+        json_close(b, '}');
+        pcv_bytes_add(b, "\n", 1);
+    } else {
+        pcv_bytes_printf(b, j->done ? "\n" : "%s", "");
+        curves_facts(&h, b);
+        pcv_bytes_add(b, "\n", 1);
+        curves_text(&h, &s, b);
+    }
+    history_close(&h);
+    return 0;
+}
+
+/* The log of an operand that is a run: one has to be with --curves; else a
+ * file that is a log, or a directory that has one and no model yet.  NULL: no
+ * run; freed with free(). */
+static char *run_of(const job *j, const char *name)
+{
+    pcv_bytes config = {0};
+    bool has_to_be = j->look.modes & LOOK_CURVES;
+    char *path;
+
+    if (!name || (!has_to_be && !(j->look.modes & LOOK_SUMMARY)))
+        return NULL;
+    pcv_bytes_printf(&config, "%s/config.json", name);
+    if (config.failed)
+        opt_fatal_memory();
+    path = !has_to_be && access(config.data, F_OK) == 0
+               ? NULL : history_find(name, has_to_be);
+    pcv_bytes_free(&config);
+    return path;
 }
 
 /* ---- one operand ----------------------------------------------------- */
@@ -238,9 +329,12 @@ static int describe_pickle(job *j, const char *name, pcv_bytes *b)
 static int one_operand(job *j, const char *name)
 {
     pcv_bytes b = {0};
+    char *log = run_of(j, name);
     int found, status;
 
-    if (j->look.modes & LOOK_PICKLE)
+    if (log)
+        found = describe_run(j, name, log, &b);
+    else if (j->look.modes & LOOK_PICKLE)
         found = describe_pickle(j, name, &b);
     else
         found = describe_tensors(j, name, &b);
@@ -254,6 +348,7 @@ static int one_operand(job *j, const char *name)
         opt_fatal_memory();
     status = sink_write(&j->out, b.data, b.len);
     pcv_bytes_free(&b);
+    free(log);
     return status;
 }
 
@@ -264,7 +359,7 @@ static int write_head(job *j)
     pcv_bytes b = {0};
     int status;
 
-    if (j->json || (j->look.modes & LOOK_SUMMARY))
+    if (j->json || (j->look.modes & (LOOK_SUMMARY | LOOK_CURVES)))
         return 0;
     if (j->look.modes & LOOK_PICKLE)
         pickle_head(&j->look, &b);
@@ -334,22 +429,6 @@ static pcv_values *find_tensor(const job *j, look_subject *s)
     return v;
 }
 
-static show_screen screen(void)
-{
-    const char *term = getenv("TERM"), *plain = getenv("NO_COLOR");
-    show_screen s = { 80, 24, true, look_unicode() };
-    struct winsize w;
-
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col && w.ws_row) {
-        s.columns = w.ws_col;
-        s.lines = w.ws_row;
-    }
-    s.lines -= s.lines > 3 ? 2 : 0;     /* the scale, and the prompt */
-    if ((plain && *plain) || !term || !strcmp(term, "dumb"))
-        s.colour = false;
-    return s;
-}
-
 static int write_picture(job *j, const pcv_values *v)
 {
     pcv_bytes b = {0};
@@ -358,7 +437,7 @@ static int write_picture(job *j, const pcv_values *v)
     int status;
 
     if (!j->o.output && isatty(STDOUT_FILENO)) {
-        show_screen s = screen();
+        show_screen s = screen(j);
 
         show_terminal(v, &s, &b);
         if (b.failed)
@@ -401,6 +480,29 @@ static int one_tensor(job *j)
     return status;
 }
 
+/* ---- a picture of a run ---------------------------------------------- */
+
+static int write_chart(job *j)
+{
+    const char *name = j->o.model ? j->o.model : j->o.operand[0];
+    char *path = run_of(j, name);
+    unsigned char *png;
+    size_t n = 0;
+    history h;
+    int status;
+
+    if (!path || history_open(&h, path, CHART_COLUMNS) < 0)
+        opt_fatal_pcv();
+    png = chart_png(&h, &n);
+    if (!png)
+        opt_fatal_pcv();
+    status = sink_write(&j->out, png, n);
+    free(png);
+    history_close(&h);
+    free(path);
+    return status;
+}
+
 /* ---- another file ---------------------------------------------------- */
 
 static int convert(const job *j)
@@ -430,9 +532,14 @@ int main(int argc, char **argv)
         sink_refuse_terminal(j.o.output, "values", "--show=NAME");
     if (j.convert)
         return opt_finish(convert(&j));
+    if (j.picture)
+        j.o.output = strcmp(j.picture, "-") ? j.picture : NULL;
+    if (j.picture)
+        sink_refuse_terminal(j.o.output, "a picture", "--curves");
     status = sink_open(&j.out, j.o.output, j.o.force);
     if (status == 0)
-        status = j.show || j.get ? one_tensor(&j) : tell(&j);
+        status = j.show || j.get ? one_tensor(&j)
+                 : j.picture ? write_chart(&j) : tell(&j);
     if (status >= EX_USAGE)
         sink_abort(&j.out);
     status = opt_worse(status, sink_close(&j.out));

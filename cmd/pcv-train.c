@@ -4,6 +4,7 @@
  * table; so are the lines of a --config file and of --print-config. */
 #include "opt.h"
 #include "progress.h"
+#include "rehearse.h"
 #include "runlog.h"
 #include "settings.h"
 #include "stop.h"
@@ -31,6 +32,7 @@ typedef struct {
     const char *dir, *val, *config;
     bool resume, force, print_config;
     bool nothing;               /* --resume of no checkpoint */
+    bool dry, check_grad;       /* no run at all */
     double max_time;            /* seconds; 0 none */
     int when;                   /* --progress */
     given *given;
@@ -41,6 +43,7 @@ typedef struct {
     bool late;                  /* max_time is over */
     progress bar;
     runlog log;
+    double first;               /* loss of the first step */
     double loss, accuracy;      /* of the last evaluation */
     bool evaluated;
     uint64_t step;
@@ -120,6 +123,10 @@ static opt_row *make_rows(job *j, size_t *count)
           "lines elsewhere (auto)", opt_choice, &j->when },
         { 0, "config", "FILE", "settings as lines of key = value; options "
           "win over it", opt_text, &j->config },
+        { 0, "dry-run", NULL, "say what the run would be, cost and take, and "
+          "exit", opt_flag, &j->dry },
+        { 0, "check-grad", NULL, "compare gradients with differences of the "
+          "loss and exit", opt_flag, &j->check_grad },
         { 0, "print-config", NULL, "write all settings as such lines and "
           "exit", opt_flag, &j->print_config },
         { 0, NULL, NULL, "Settings (see pcv-train(1)):", NULL, NULL },
@@ -230,11 +237,20 @@ static void lock(const job *j)
                   opt_shown(j->dir));
 }
 
+static bool rehearses(const job *j)
+{
+    return j->dry || j->check_grad;
+}
+
 static void check(const job *j)
 {
     if (j->o.operands != 1)
         opt_usage("want one DATA, have %zu (a pair of files is written "
                   "IMAGES,LABELS)", j->o.operands);
+    if (j->dry && j->check_grad)
+        opt_usage("--dry-run, --check-grad: want one of them");
+    if (rehearses(j))
+        return;
     if (!j->dir)
         opt_usage("want -d DIR, the directory for the model");
     if (j->resume && j->force)
@@ -292,6 +308,8 @@ static int watch(void *arg, const pcv_progress *e)
     j->step = e->step;
     if (!strcmp(e->event, "unsaved"))
         say_unsaved(j, e);
+    if (!strcmp(e->event, "step") && isnan(j->first))
+        j->first = e->loss;
     if (!strcmp(e->event, "eval")) {
         j->evaluated = true;
         j->loss = e->loss;
@@ -317,6 +335,35 @@ static void say_result(const job *j, const char *how)
     pcv_bytes_free(&b);
 }
 
+/* Of a run with --overfit. */
+static bool overfits(const job *j)
+{
+    char *n = pcv_trainer_get(j->trainer, "overfit");
+    bool yes = n && strcmp(n, "0");
+
+    free(n);
+    return yes;
+}
+
+/* Did it learn its few examples?  The exit status. */
+static int say_overfit(const job *j)
+{
+    bool well = j->loss < 0.05 * j->first;
+
+    opt_warn("loss %.4g after %.4g at the first step: %s 5 %% of it", j->loss,
+             j->first, well ? "under" : "NOT under");
+    return !well;
+}
+
+/* What is looked at instead of a run. */
+static int rehearse(job *j)
+{
+    if (pcv_threads_set(j->o.threads) < 0)
+        opt_fatal_pcv();
+    return j->dry ? rehearse_plan(j->trainer, j->o.operand[0], j->val)
+                  : rehearse_gradient(j->trainer, j->o.operand[0], j->val);
+}
+
 static int run(job *j)
 {
     int result, status = 0;
@@ -336,14 +383,17 @@ static int run(job *j)
         say_result(j, result ? "stopped and saved (--resume goes on)"
                              : "done");
     }
+    if (result == 0 && overfits(j))
+        status = say_overfit(j);
     if (result > 0)
         status = EX_TEMPFAIL;
-    return status == 0 && j->log.why ? EX_IOERR : status;
+    return status < 2 && j->log.why ? EX_IOERR : status;
 }
 
 int main(int argc, char **argv)
 {
-    job j = { .loss = (double)NAN, .accuracy = (double)NAN };
+    job j = { .first = (double)NAN, .loss = (double)NAN,
+              .accuracy = (double)NAN };
     int status = 0, ended;
 
     j.started = progress_clock();
@@ -358,7 +408,7 @@ int main(int argc, char **argv)
         check(&j);
         if (j.o.verbose)
             settings_print(j.trainer, stderr);
-        status = run(&j);
+        status = rehearses(&j) ? rehearse(&j) : run(&j);
     }
     pcv_trainer_free(j.trainer);
     free(j.given);

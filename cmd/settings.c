@@ -55,6 +55,41 @@ void settings_of_file(pcv_trainer *t, const char *file)
     fclose(f);
 }
 
+/* ---- a checkpoint ---------------------------------------------------- */
+
+static void add_changed(const pcv_trainer *t, const pcv_trainer *usual,
+                        const char *name, pcv_bytes *b)
+{
+    char *value = pcv_trainer_get(t, name);
+    char *standard = pcv_trainer_get(usual, name);
+
+    if (strcmp(value ? value : "", standard ? standard : ""))
+        pcv_bytes_printf(b, "%s=%s\n", name, value ? value : "");
+    free(value);
+    free(standard);
+}
+
+char *settings_changed(const char *dir)
+{
+    pcv_trainer *t = pcv_trainer_new(), *usual = pcv_trainer_new();
+    const pcv_setting *s;
+    pcv_bytes b = {0};
+
+    if (!t || !usual)
+        opt_fatal_memory();
+    if (pcv_trainer_resume(t, dir) > 0) {
+        pcv_bytes_printf(&b, "%s", "");
+        for (size_t i = 0; (s = pcv_setting_at(i)) != NULL; i++)
+            add_changed(t, usual, s->name, &b);
+        if (b.failed)
+            opt_fatal_memory();
+    }
+    pcv_trainer_free(t);
+    pcv_trainer_free(usual);
+    pcv_error_clear();
+    return b.data;
+}
+
 /* ---- and back -------------------------------------------------------- */
 
 void settings_print(const pcv_trainer *t, FILE *out)

@@ -1,6 +1,7 @@
 /* summary.c - pcv-inspect's screen of facts about one model or file of
  * tensors, as text and as members of a JSON object. */
 #include "blocks.h"
+#include "curves.h"
 #include "json.h"
 #include "look.h"
 
@@ -161,6 +162,23 @@ static void cost_row(const look_options *o, const pcv_cost_info *c,
     end(b);
 }
 
+/* A log that lies beside the model: what of it can be read. */
+static void run_text(const pcv_model *m, pcv_bytes *b)
+{
+    char *path = history_find(pcv_model_path(m), false);
+    history h;
+
+    if (path && history_open(&h, path, 0) == 0) {
+        curves_line(&h, b);
+        history_close(&h);
+    } else if (path) {
+        row(b, "run");
+        pcv_bytes_printf(b, "%s\n", pcv_error());
+        pcv_error_clear();
+    }
+    free(path);
+}
+
 static int model_text(const look_subject *s, const look_options *o,
                       const totals *t, pcv_bytes *b)
 {
@@ -189,6 +207,7 @@ static int model_text(const look_subject *s, const look_options *o,
     end(b);
     labels_text(m, b);
     cost_row(o, &c, b);
+    run_text(m, b);
     return 0;
 }
 
@@ -292,6 +311,20 @@ static void labels_json(const pcv_model *m, pcv_bytes *b)
     json_close(b, ']');
 }
 
+static void run_json(const pcv_model *m, pcv_bytes *b)
+{
+    char *path = history_find(pcv_model_path(m), false);
+    history h;
+
+    if (path && history_open(&h, path, 0) == 0) {
+        curves_json(&h, b);
+        history_close(&h);
+    } else if (path) {
+        pcv_error_clear();
+    }
+    free(path);
+}
+
 static int model_json(const look_subject *s, const look_options *o,
                       pcv_bytes *b)
 {
@@ -361,6 +394,8 @@ int summary_json(const look_subject *s, const look_options *o, pcv_bytes *b)
         json_count(b, "nan", t.nan);
         json_count(b, "inf", t.inf);
         json_close(b, '}');
+        if (s->model)
+            run_json(s->model, b);
         status = (int)t.tensors;
     }
     b->failed |= t.parts.failed;

@@ -371,6 +371,24 @@ typedef struct {
 } pcv_cost_info;
 int pcv_model_cost(const pcv_model *m, const char *size, pcv_cost_info *c);
 
+/* log.jsonl of a training run (pcv-model(5)), line by line; NULL or -1 when it
+ * cannot be read. */
+typedef struct pcv_log pcv_log;
+typedef struct {
+    const char *event;          /* good until the next line; NULL: the line is
+                                   no event, and nothing else is set */
+    const char *why;            /* "stop": of the end; others NULL */
+    double step;                /* at least 0; the others NaN where they are
+                                   missing, null or no numbers */
+    double epoch, loss, accuracy, rate, norm, items_per_second;
+    double steps, parameters, train, held;      /* "start" */
+} pcv_log_line;
+pcv_log *pcv_log_open(const char *path);
+void pcv_log_close(pcv_log *l);         /* NULL ok */
+/* 1; 0 at the end (a last line without its newline is not there yet); -1 also
+ * where no line was an event. */
+int pcv_log_next(pcv_log *l, pcv_log_line *line);
+
 /* A grey or colour PNG of u8 [height][width][channels]; freed with free(). */
 unsigned char *pcv_png(const unsigned char *pixels, int height, int width,
                        int channels, size_t *bytes);
@@ -425,11 +443,57 @@ int pcv_train(pcv_trainer *t, const char *data, const char *val,
               const char *dir, bool resume,
               int (*watch)(void *arg, const pcv_progress *p), void *arg);
 
-/* Accuracy (of tags: mean average precision) and loss of a model on data as
- * pcv_train takes them; examples: "files" (also NULL), "lines" or "text", as
- * the setting of that name.  0 or -1. */
-int pcv_evaluate(const pcv_model *m, const char *data, const char *examples,
-                 double *accuracy, double *loss, size_t *items);
+/* What a run would be and cost; nothing is written. */
+typedef struct {
+    size_t train, held, batch;  /* examples; of a step */
+    uint64_t per_epoch, steps;  /* steps of an epoch, in all */
+    double parameters;
+    double elements, channels;  /* that the encoder sees of the first example */
+    double forward, step;       /* FLOPs: a pass of an example, as run; a step:
+                                   its examples, the backward pass as two */
+    double weights, gradients, moments;         /* bytes */
+    double activations, scratch;        /* bytes of a step, as max-mem bounds */
+    int timed, threads;         /* steps that were run to be timed; by how many
+                                   threads */
+    double step_seconds, eval_seconds;  /* a step; an evaluation, or 0 */
+    double seconds;             /* of the run: its steps and evaluations */
+} pcv_plan;
+int pcv_train_plan(pcv_trainer *t, const char *data, const char *val,
+                   pcv_plan *plan);
+
+/* Of a tensor: is its gradient that which differences of the loss show? */
+typedef struct {
+    const char *name;
+    size_t elements;
+    double norm;                /* of its gradient */
+    double error;               /* the worst relative one of some directions */
+    bool small;                 /* the loss hardly changes with it: its error is
+                                   relative to what rounding lets be told */
+} pcv_gradient;
+/* On one small batch of the data, weights a little off where they begin (many
+ * begin at zero).  0: all errors are within *bound; 1: not; -1. */
+int pcv_train_check(pcv_trainer *t, const char *data, const char *val,
+                    void (*tell)(void *arg, const pcv_gradient *g), void *arg,
+                    double *bound);
+
+/* How right a model is on data as pcv_train takes them. */
+typedef struct {
+    size_t items;
+    double loss;
+    double accuracy;            /* of tags: mean average precision; NaN where
+                                   there is none */
+    size_t classes;             /* of the main answer, where that is one of some
+                                   classes; else 0 */
+    size_t *count;              /* classes x classes: examples of the class of
+                                   the row for which that of the column had the
+                                   largest output; of equal ones the first */
+} pcv_evaluation;
+/* examples: "files" (also NULL), "lines" or "text", as the setting of that
+ * name.  Labels are the model's by name or by number.  NULL, or to be freed
+ * with pcv_evaluation_free. */
+pcv_evaluation *pcv_evaluate(const pcv_model *m, const char *data,
+                             const char *examples);
+void pcv_evaluation_free(pcv_evaluation *e);    /* NULL ok */
 
 #ifdef __cplusplus
 }

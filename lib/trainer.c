@@ -1,6 +1,7 @@
 /* trainer.c - the facade of train/: settings by name, runs, evaluation. */
 #include "handles.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -218,6 +219,73 @@ int pcv_train(pcv_trainer *t, const char *data, const char *val,
     return r;
 }
 
+/* ---- before a run ---------------------------------------------------- */
+
+/* A run that is only looked at; its spec is to be freed. */
+static int rehearsal(const pcv_trainer *t, const char *data, const char *val,
+                     pcv_training *run)
+{
+    *run = (pcv_training){ .run = t->run, .data = data, .val = val };
+    return pcv_spec_copy(&run->spec, &t->spec);
+}
+
+int pcv_train_plan(pcv_trainer *t, const char *data, const char *val,
+                   pcv_plan *plan)
+{
+    pcv_plan_figures p;
+    pcv_training run;
+    int r;
+
+    if (rehearsal(t, data, val, &run) < 0)
+        return -1;
+    r = pcv_training_plan(&run, &p);
+    pcv_spec_free(&run.spec);
+    *plan = (pcv_plan){
+        .train = p.train, .held = p.held, .batch = (size_t)p.batch,
+        .per_epoch = p.per_epoch, .steps = p.steps,
+        .parameters = (double)p.parameters, .elements = p.cost.elements,
+        .channels = p.cost.channels, .forward = p.cost.run, .step = p.step,
+        .weights = (double)p.weights, .gradients = (double)p.weights,
+        .moments = (double)p.moments, .activations = (double)p.activations,
+        .scratch = (double)p.scratch, .timed = p.timed, .threads = p.threads,
+        .step_seconds = p.step_seconds, .eval_seconds = p.eval_seconds,
+        .seconds = p.seconds,
+    };
+    return r;
+}
+
+typedef struct {
+    void (*tell)(void *arg, const pcv_gradient *g);
+    void *arg;
+} listener;
+
+static void tell_gradient(void *to, const pcv_gradient_row *row)
+{
+    const listener *l = to;
+    const pcv_gradient g = { row->name, row->count, row->norm, row->error,
+                             row->small };
+
+    l->tell(l->arg, &g);
+}
+
+int pcv_train_check(pcv_trainer *t, const char *data, const char *val,
+                    void (*tell)(void *arg, const pcv_gradient *g), void *arg,
+                    double *bound)
+{
+    listener l = { tell, arg };
+    pcv_training run;
+    int r;
+
+    *bound = pcv_gradient_bound();
+    if (rehearsal(t, data, val, &run) < 0)
+        return -1;
+    r = pcv_training_check(&run, tell_gradient, &l);
+    pcv_spec_free(&run.spec);
+    return r;
+}
+
+/* ---- evaluation ------------------------------------------------------ */
+
 /* Labels of the data are meant by the model's names, or by their numbers. */
 static int adopt(const pcv_model *m, pcv_dataset *d, const pcv_columns_of *of)
 {
@@ -232,50 +300,89 @@ static int adopt(const pcv_model *m, pcv_dataset *d, const pcv_columns_of *of)
     return 0;
 }
 
+/* The row and the column of an example in the matrix. */
+typedef struct {
+    pcv_evaluation *e;
+    int main;
+} counter;
+
+static void count(void *arg, int which, const real *want, const real *out,
+                  int outputs)
+{
+    const counter *c = arg;
+
+    if (which == c->main)
+        c->e->count[(size_t)pcv_largest(want, outputs) * c->e->classes +
+                    (size_t)pcv_largest(out, outputs)]++;
+}
+
+static int open_counts(pcv_evaluation *e, const pcv_net *n, int main)
+{
+    size_t k = (size_t)n->answer[main].outputs;
+
+    if (pcv_spec_answer(&n->spec, main)->task != PCV_CLASSIFY ||
+        n->answer[main].n != 1)
+        return 0;
+    e->classes = k;
+    e->count = pcv_alloc(k, k * sizeof *e->count);
+    return e->count ? 0 : -1;
+}
+
 static int evaluate(const pcv_model *m, pcv_dataset *d,
                     const pcv_run_spec *run, const pcv_columns_of *of,
-                    pcv_score *all)
+                    pcv_evaluation *e)
 {
     pcv_split s = { .data = d, .count = (uint32_t)pcv_dataset_count(d) };
     uint32_t *which = pcv_alloc(s.count, sizeof *which);
-    const pcv_evaluation_how how = {0};
-    pcv_score answer[PCV_MOST_PARTS];
-    int r;
+    counter c = { e, pcv_main_answer(&m->net) };
+    pcv_evaluation_how how = { .seen = count, .arg = &c };
+    pcv_score answer[PCV_MOST_PARTS], all = { (double)NAN, (double)NAN };
+    int r = -1;
 
     for (uint32_t i = 0; which && i < s.count; i++)
         which[i] = i;
     s.which = which;
-    r = which ? pcv_training_evaluate(&m->net, run, of, &s, &how, answer, all)
-              : -1;
+    e->items = s.count;
+    if (which && open_counts(e, &m->net, c.main) == 0) {
+        how.seen = e->classes ? count : NULL;
+        r = pcv_training_evaluate(&m->net, run, of, &s, &how, answer, &all);
+    }
     pcv_free(which);
+    e->accuracy = all.accuracy;
+    e->loss = all.loss;
     return r;
 }
 
-int pcv_evaluate(const pcv_model *m, const char *data, const char *examples,
-                 double *accuracy, double *loss, size_t *items)
+pcv_evaluation *pcv_evaluate(const pcv_model *m, const char *data,
+                             const char *examples)
 {
+    pcv_evaluation *e = pcv_alloc(1, sizeof *e);
+    pcv_dataset *d = NULL;
     pcv_columns_of of;
     pcv_run_spec run;
     pcv_reading how;
-    pcv_score all;
-    pcv_dataset *d;
-    int r;
+    int r = -1;
 
     pcv_run_default(&run);
-    if (examples && pcv_run_set(&run, "examples", examples) < 0)
-        return -1;
+    if (!e || (examples && pcv_run_set(&run, "examples", examples) < 0))
+        goto end;
     pcv_spec_reading(&m->net.spec, &how);
     pcv_spec_columns(&m->net.spec, &run, &of);
-    if (!(d = pcv_dataset_open(data, &of.columns, &how, 1 << 28)))
-        return -1;
-    *items = pcv_dataset_count(d);
-    r = adopt(m, d, &of);
+    d = pcv_dataset_open(data, &of.columns, &how, 1 << 28);
+    if (d && adopt(m, d, &of) == 0)
+        r = evaluate(m, d, &run, &of, e);
+    if (d)
+        pcv_dataset_close(d);
+end:
     if (r == 0)
-        r = evaluate(m, d, &run, &of, &all);
-    pcv_dataset_close(d);
-    if (r < 0)
-        return -1;
-    *accuracy = all.accuracy;
-    *loss = all.loss;
-    return 0;
+        return e;
+    pcv_evaluation_free(e);
+    return NULL;
+}
+
+void pcv_evaluation_free(pcv_evaluation *e)
+{
+    if (e)
+        pcv_free(e->count);
+    pcv_free(e);
 }

@@ -191,8 +191,8 @@ static int classify_digits(const char *reference)
     pcv_stream *s;
     pcv_entry *e;
     pcv_values *want;
-    double accuracy, loss;
-    size_t items;
+    pcv_evaluation *scores;
+    int right;
 
     path_of(answer, getenv("PCV_SHARED"), "data/perceiver-ckpt", reference);
     path_of(images, getenv("PCV_SHARED"), "data/mnist",
@@ -215,14 +215,17 @@ static int classify_digits(const char *reference)
     strcat(images, ",");
     path_of(images + strlen(images), getenv("PCV_SHARED"), "data/mnist",
             "t10k-even-labels-idx1-ubyte.gz");
-    if (pcv_evaluate(m, images, NULL, &accuracy, &loss, &items) < 0)
+    scores = pcv_evaluate(m, images, NULL);
+    if (!scores)
         fail_msg("%s", pcv_error());
-    assert_int_equal(items, DIGITS);
+    assert_int_equal(scores->items, DIGITS);
+    right = (int)lround(scores->accuracy * DIGITS);
+    pcv_evaluation_free(scores);
     pcv_values_free(want);
     pcv_stream_close(s);
     pcv_worker_free(w);
     pcv_model_close(m);
-    return (int)lround(accuracy * DIGITS);
+    return right;
 }
 
 static void test_trained(void **state)

@@ -286,6 +286,8 @@ int pcv_checkpoint_load(const char *dir, pcv_net *n, pcv_moments *o,
 
 int pcv_keeper_diverged(const pcv_keeper *k, uint64_t step, const char *what)
 {
+    if (!k->dir)                /* a rehearsal has none */
+        return pcv_fail(EX_DATAERR, "step %" PRIu64 ": %s", step, what);
     return pcv_fail(EX_DATAERR, "step %" PRIu64 ": %s; %s/%s, of step %" PRIu64
                     ", is good: train anew with a lower learning rate",
                     step, what, k->dir, names[LAST], k->saved);

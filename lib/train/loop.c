@@ -36,7 +36,7 @@ typedef struct {
 
 static const double none = (double)NAN;    /* a figure that there is not */
 
-static double seconds(void)
+double pcv_seconds(void)
 {
     struct timespec t;
 
@@ -97,12 +97,23 @@ static int open_net(run *r)
     return pcv_moments_open(&r->moments, &r->net.params);
 }
 
+/* To be learnt by heart an example has to be the same each time; what an epoch
+ * of so few is for comes at the end alone. */
+static void by_heart(pcv_run_spec *s)
+{
+    s->dropout = 0;
+    s->eval_every = s->eval_every ? s->eval_every : INT32_MAX;
+    s->save_every = s->save_every ? s->save_every : INT32_MAX;
+}
+
 /* As many whole batches as an epoch has; a set smaller than a batch is one. */
 static int open_steps(run *r)
 {
-    const pcv_run_spec *s = &r->t->run;
+    pcv_run_spec *s = &r->t->run;
     uint32_t n = r->splits.train.count;
 
+    if (s->overfit)
+        by_heart(s);
     r->batch = s->batch < (int)n ? s->batch : (int)n;
     r->per_epoch = n / (uint32_t)r->batch;
     r->steps = s->steps >= 0 ? (uint64_t)s->steps
@@ -110,7 +121,8 @@ static int open_steps(run *r)
     r->order_epoch = UINT64_MAX;
     r->order = pcv_alloc(n, sizeof *r->order);
     return r->order ? pcv_feeding_open(&r->feed, &r->net, s, &r->splits.of,
-                                       &r->splits.train, true, r->batch) : -1;
+                                       &r->splits.train, !s->overfit,
+                                       r->batch) : -1;
 }
 
 static int most_asked(const run *r)
@@ -145,7 +157,7 @@ static int open_run(run *r)
     if (pcv_splits_open(&r->splits, &t->spec, &t->run, t->data, t->val) < 0 ||
         pcv_splits_identity(&r->splits, &r->data) < 0 ||
         make_settings(r) < 0 || open_net(r) < 0 || open_steps(r) < 0 ||
-        make_directory(t->dir) < 0)
+        (t->dir && make_directory(t->dir) < 0))
         return -1;
     open_keeper(r);
     pcv_session_open(&r->s, &r->net, true, most_asked(r));
@@ -177,7 +189,7 @@ static void close_run(run *r)
 
 static double examples_per_second(const run *r)
 {
-    double t = seconds() - r->started;
+    double t = pcv_seconds() - r->started;
 
     return t > 0 ? (double)(r->state.step - r->started_at) *
                        (double)r->batch / t : 0;
@@ -341,10 +353,11 @@ static int broken(const run *r, double loss)
     return pcv_keeper_diverged(&r->keeper, r->state.step + 1, what);
 }
 
-/* Items from .. that have the same parts: adds to the gradients; the loss of
- * each answer counts by its weight over the rows that want something. */
+/* Items from .. that have the same parts: adds to the gradients, if they are
+ * wanted; the loss of each answer counts by its weight over the rows that want
+ * something. */
 static int learn_group(run *r, pcv_pass *pass, int from, int items,
-                       const double wanted[PCV_MOST_PARTS],
+                       bool gradient, const double wanted[PCV_MOST_PARTS],
                        pcv_tally tally[PCV_MOST_PARTS])
 {
     const pcv_feeding *f = &r->feed;
@@ -353,7 +366,8 @@ static int learn_group(run *r, pcv_pass *pass, int from, int items,
     if (pcv_session_bind(&r->s, f->px + from * f->parts, items) < 0)
         return -1;
     pcv_session_encode(&r->s, pass);
-    pcv_session_backward_start(&r->s);
+    if (gradient)
+        pcv_session_backward_start(&r->s);
     for (int a = 0; a < r->net.answers; a++) {
         const pcv_target *t = &f->target[a];
         double weight = pcv_spec_answer(&r->net.spec, a)->weight;
@@ -363,31 +377,36 @@ static int learn_group(run *r, pcv_pass *pass, int from, int items,
         pcv_session_decode(&r->s, pass, a,
                            t->index ? t->index + from * t->asked : NULL,
                            t->asked);
-        pcv_objective(&r->s, f, a, from, weight / wanted[a], &tally[a]);
-        pcv_session_backward_answer(&r->s, pass, t->asked);
+        pcv_objective(&r->s, f, a, from, gradient ? weight / wanted[a] : 0,
+                      &tally[a]);
+        if (gradient)
+            pcv_session_backward_answer(&r->s, pass, t->asked);
     }
-    if (r->t->run.freeze == PCV_FREEZE_NONE)
+    if (gradient && r->t->run.freeze == PCV_FREEZE_NONE)
         pcv_session_backward_encode(&r->s, pass);
     return 0;
 }
 
-/* Forward and backward over the batch: gradients, and the loss. */
-static int make_gradients(run *r, pcv_pass *pass,
-                          pcv_tally tally[PCV_MOST_PARTS], double *loss)
+/* Forward, and backward, over the batch: the loss, and its gradients. */
+static int take_loss(run *r, bool gradient, pcv_tally tally[PCV_MOST_PARTS],
+                     double *loss)
 {
+    const pcv_run_spec *s = &r->t->run;
     const pcv_feeding *f = &r->feed;
+    pcv_pass pass = { (uint64_t)s->seed + 1, r->state.step, s->dropout, 0 };
     double wanted[PCV_MOST_PARTS];
     int n = 0;
 
-    memset(r->net.params.g, 0, r->net.params.total * sizeof(real));
+    if (gradient)
+        memset(r->net.params.g, 0, r->net.params.total * sizeof(real));
     for (int a = 0; a < r->net.answers; a++)
         wanted[a] = pcv_wanted(f, a, 0, f->items);
     pcv_session_latents(&r->s, pcv_nested_draw(&r->net.spec,
-                                               (uint64_t)r->t->run.seed,
+                                               (uint64_t)s->seed,
                                                r->state.step));
     for (int from = 0; from < f->items; from += n) {
         n = pcv_feed_group(f, from);
-        if (learn_group(r, pass, from, n, wanted, tally) < 0)
+        if (learn_group(r, &pass, from, n, gradient, wanted, tally) < 0)
             return -1;
     }
     *loss = 0;
@@ -414,18 +433,22 @@ static int update(run *r, double loss)
     return 0;
 }
 
+static int feed(run *r)
+{
+    uint64_t at = r->state.step % r->per_epoch * (uint64_t)r->batch;
+
+    order_for(r, r->state.step / r->per_epoch);
+    return pcv_feed(&r->feed, r->order + at, r->batch, 0, r->batch,
+                    r->state.step);
+}
+
 static int step(run *r)
 {
-    const pcv_run_spec *s = &r->t->run;
-    pcv_pass pass = { (uint64_t)s->seed + 1, r->state.step, s->dropout, 0 };
-    uint64_t at = r->state.step % r->per_epoch * (uint64_t)r->batch;
     pcv_tally tally[PCV_MOST_PARTS] = {{0}}, *main;
     double loss;
 
-    order_for(r, r->state.step / r->per_epoch);
-    if (pcv_feed(&r->feed, r->order + at, r->batch, 0, r->batch,
-                 r->state.step) < 0 ||
-        make_gradients(r, &pass, tally, &loss) < 0 || update(r, loss) < 0)
+    if (feed(r) < 0 || take_loss(r, true, tally, &loss) < 0 ||
+        update(r, loss) < 0)
         return -1;
     main = &tally[pcv_main_answer(&r->net)];
     r->state.step++;
@@ -514,7 +537,7 @@ static int train(run *r)
 {
     int result;
 
-    r->started = seconds();
+    r->started = pcv_seconds();
     r->started_at = r->state.step;
     result = begin(r);
     while (result == 0 && r->state.step < r->steps) {
@@ -539,6 +562,41 @@ int pcv_training_run(pcv_training *t)
 
     if (result == 0)
         result = train(&r);
+    close_run(&r);
+    return result;
+}
+
+/* ---- without a directory --------------------------------------------- */
+
+static int rehearse_step(void *arg)
+{
+    return step(arg);
+}
+
+static int rehearse_loss(void *arg, bool gradient, double *loss)
+{
+    pcv_tally tally[PCV_MOST_PARTS] = {{0}};
+
+    return take_loss(arg, gradient, tally, loss);
+}
+
+int pcv_training_rehearse(pcv_training *t,
+                          int (*look)(void *arg, const pcv_rehearsal *r),
+                          void *arg)
+{
+    run r = { .t = t };
+    int result = -1;
+
+    t->dir = NULL;
+    t->resume = false;
+    if (open_run(&r) == 0 && feed(&r) == 0) {
+        const pcv_rehearsal rehearsal = {
+            t, &r.net, &r.s, &r.splits, &r.feed, r.batch, r.steps,
+            r.per_epoch, &r, rehearse_step, rehearse_loss
+        };
+
+        result = look(arg, &rehearsal);
+    }
     close_run(&r);
     return result;
 }

@@ -50,6 +50,9 @@ static const pcv_row rows[] = {
     { { "keep-best", "the model kept is the best evaluated, not the last",
         "no|yes" },
       0, "keep_best", PCV_ROW_BOOL, AT(keep_best), 1, 0, 1 },
+    { { "overfit", "learn the first N training examples by heart; 0 train",
+        "N" },
+      0, "overfit", PCV_ROW_INT, AT(overfit), 0, 0, BIG },
     { { "max-mem", "megabytes for the activations of a step: what does not fit "
         "is computed again; 0 any", "X" },
       0, "max_mem", PCV_ROW_REAL, AT(max_mem), 0, 0, 1e9 },

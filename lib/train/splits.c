@@ -219,6 +219,16 @@ static int adopt_labels(const pcv_dataset *data, pcv_dataset *held,
 
 /* ---- the splits ------------------------------------------------------ */
 
+/* The first examples of the shuffled training split, for both. */
+static void take_few(pcv_splits *s, const pcv_run_spec *r)
+{
+    if (s->held)                /* they are in the order of the data */
+        pcv_shuffle((uint64_t)r->seed, UINT64_MAX, s->order, s->train.count);
+    if ((uint32_t)r->overfit < s->train.count)
+        s->train.count = (uint32_t)r->overfit;
+    s->val = s->train;
+}
+
 static int hold_out(pcv_splits *s, const pcv_run_spec *r, const char *val,
                     const pcv_reading *how)
 {
@@ -245,6 +255,8 @@ static int hold_out(pcv_splits *s, const pcv_run_spec *r, const char *val,
         s->val = (pcv_split){ s->data, s->order + (n - out), out };
     }
     s->train = (pcv_split){ s->data, s->order, n - out };
+    if (r->overfit)
+        take_few(s, r);
     if (s->train.count == 0)
         return pcv_fail(EX_DATAERR, "no examples to train on");
     return 0;

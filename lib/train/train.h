@@ -28,6 +28,7 @@ typedef struct {
     double val_split;           /* share of the data held out without --val */
     int eval_every, save_every; /* steps; 0: once per epoch */
     int keep_best;              /* model.safetensors is the best evaluated */
+    int overfit;                /* examples to be learnt by heart; 0: train */
     double max_mem;             /* MB for the activations of a step; 0 any */
     int points;                 /* reconstruct: queries per item and step */
     int examples;               /* enum pcv_examples_form: what DATA is */
@@ -267,6 +268,28 @@ typedef struct {
 /* 0 done, 1 stopped by watch (saved), -1 failed. */
 int pcv_training_run(pcv_training *t);
 
+/* The network, the data and the first batch of a run that leaves nothing
+ * behind (rehearse.c). */
+typedef struct {
+    pcv_training *t;
+    pcv_net *net;
+    pcv_session *s;
+    const pcv_splits *splits;
+    const pcv_feeding *feed;
+    int batch;
+    uint64_t steps, per_epoch;
+    void *run;
+    int (*step)(void *run);     /* of training, on the next batch; 0 or -1 */
+    /* Of the batch that is fed: the loss and, if wanted, its gradient. */
+    int (*loss)(void *run, bool gradient, double *loss);
+} pcv_rehearsal;
+
+/* Opens a run without its directory; 0, or what look returns, or -1. */
+int pcv_training_rehearse(pcv_training *t,
+                          int (*look)(void *arg, const pcv_rehearsal *r),
+                          void *arg);
+double pcv_seconds(void);       /* of a clock that only goes on */
+
 /* ---- objective.c: outputs and targets -> loss and gradient ----------- */
 
 /* Sums over rows that want something. */
@@ -346,5 +369,49 @@ int pcv_nested_choose(const pcv_net *n, const pcv_run_spec *r,
                       const pcv_splits *s, int *latents);
 /* Leaves the first n latents. */
 void pcv_nested_cut(pcv_net *n, int latents);
+
+/* ---- gradient.c: backward against differences of the loss ------------ */
+
+typedef struct {
+    const char *name;           /* of a tensor */
+    size_t count;
+    double norm;                /* of its gradient */
+    double error;               /* the worst relative one */
+    bool small;                 /* of none of the directions the loss tells */
+} pcv_gradient_row;
+
+typedef struct {
+    double (*loss)(void *arg);  /* where the weights are; gradients are kept */
+    void *arg;
+    void (*tell)(void *to, const pcv_gradient_row *row);
+    void *to;
+    uint64_t seed;              /* of the directions */
+} pcv_gradient_how;
+
+/* The largest error of a gradient that is right. */
+double pcv_gradient_bound(void);
+/* Compares p's gradients, tensor by tensor; the weights are as they were
+ * afterwards.  0, 1: one is beyond the bound, -1. */
+int pcv_gradient_check(pcv_params *p, const pcv_gradient_how *how);
+
+/* ---- rehearse.c: looking at a run before it is done ------------------ */
+
+typedef struct {
+    uint32_t train, held;
+    int batch, timed, threads;
+    uint64_t per_epoch, steps;
+    size_t parameters;
+    pcv_cost cost;              /* of the first example */
+    double step;                /* FLOPs of a step */
+    size_t weights, moments, activations, scratch;      /* bytes */
+    double step_seconds, eval_seconds, seconds;
+} pcv_plan_figures;
+
+/* Sizes, costs and, from a few steps that are done, times.  0 or -1. */
+int pcv_training_plan(pcv_training *t, pcv_plan_figures *p);
+/* The gradient of a small batch: 0, 1: it is wrong, -1. */
+int pcv_training_check(pcv_training *t,
+                       void (*tell)(void *to, const pcv_gradient_row *row),
+                       void *to);
 
 #endif
