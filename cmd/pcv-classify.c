@@ -16,6 +16,7 @@ typedef struct {
     sink out;
     replies replies;            /* the main one of NPY, all of SAFETENSORS */
     const char *evaluate;       /* labelled data, instead of inputs */
+    const char *examples;       /* what they are, as for pcv-train */
 } run;
 
 static bool is_array(const run *r)
@@ -96,6 +97,8 @@ static void parse(run *r, int argc, char **argv)
         {0, "evaluate", "DATA", "scores on labelled data, a folder per class, "
          "a list, IMAGES,LABELS:\naccuracy, precision, recall, confusions",
          opt_text, &r->evaluate},
+        {0, "examples", "files|lines|text", "what the DATA of --evaluate is, "
+         "as for pcv-train", opt_text, &r->examples},
     };
     const opt_program program = {
         .name = "pcv-classify", .operands = "[FILE...]",
@@ -118,6 +121,8 @@ static void parse(run *r, int argc, char **argv)
         check_evaluate(r);
     else
         opt_need_inputs(&r->o);
+    if (r->examples && !r->evaluate)
+        opt_usage("--examples goes with --evaluate");
     if (is_array(r))
         sink_refuse_terminal(r->o.output, "scores", "--format=jsonl");
 }
@@ -212,7 +217,7 @@ static int evaluate(run *r, const pcv_model *m)
     if (pcv_model_classifies(m))
         answer_open(&r->style, m, &r->o);
     if (pcv_threads_set(r->o.threads) < 0 ||
-        !(e = pcv_evaluate(m, r->evaluate, NULL)))
+        !(e = pcv_evaluate(m, r->evaluate, r->examples)))
         opt_fatal_pcv();
     status = write_scores(r, e);
     pcv_evaluation_free(e);
