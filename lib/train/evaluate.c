@@ -1,4 +1,4 @@
-/* evaluate.c - the scores of a model on a whole split, each example as it is. */
+/* evaluate.c - the scores of a model on a whole split, nothing augmented. */
 #include "train.h"
 
 #include <math.h>

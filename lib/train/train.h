@@ -177,8 +177,8 @@ int pcv_feeding_open(pcv_feeding *f, const pcv_net *net, const pcv_run_spec *r,
                      bool learn, int room);
 void pcv_feeding_close(pcv_feeding *f);
 /* Examples first .. first+items of a step whose whole batch is order[0..whole),
- * as numbers of the split: prepared, augmented and with what they want as a
- * function of (seed, step, place in the batch).  0, or -1 naming the example. */
+ * as numbers of the split: prepared, augmented and with what they want, all a
+ * function of (seed, step, place in the batch).  0, or -1 naming the one. */
 int pcv_feed(pcv_feeding *f, const uint32_t *order, int whole, int first,
              int items, uint64_t step);
 /* Items from .. that have the same parts: how many. */
