@@ -104,7 +104,8 @@ static const struct {
      "bf16 and int8 are faster, and a little less exact (f32)", set_word,
      AT(precision)},
     {OPT_INPUTS, 0, "latents", "N", "use the first N latents alone, for a "
-     "model that was trained for that (pcv-train --nested)", opt_count, AT(latents)},
+     "model that was trained for that (pcv-train --nested)", opt_count,
+     AT(latents)},
     {OPT_INPUTS, 'T', "files-from", "FILE", "read names of inputs from FILE, "
      "one a line; - is standard input", set_list, AT(in)},
     {OPT_INPUTS, 0, "files0-from", "FILE", "the same, each ended by a NUL",

@@ -630,7 +630,8 @@ static void sweep_of(const pcv_rows *k, int n, int c)
     real *x[3], *r = normal(n, 60, 1), *along = normal(cols, 61, 1);
     real *base = normal(rows, 62, 1), *row = normal(rows, 63, 1);
     real *column = normal(cols, 64, 1), *column0 = copy(column, cols);
-    pcv_sweep t = { rows, cols, c, { NULL }, apart, r, { 1, (real)-0.5, (real)0.7 },
+    pcv_sweep t = { rows, cols, c, { NULL }, apart, r,
+                    { 1, (real)-0.5, (real)0.7 },
                     base, along, -126 };
     pcv_sums have = { 1, 2, { 3, 4, 5 } }, want = have;
     double top = -(double)INFINITY, tol = TOL(2e-6, 1e-13);

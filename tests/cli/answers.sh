@@ -36,18 +36,9 @@ frame() { # file, seed: a PPM of 32x24
             printf "%c", 32 + (i * (k + 2) + int(i / 96) * 5) % 90
     }'; } >"$1"
 }
-little() { # number, bytes
-    local i
-    for ((i = 0; i < $2; i++)); do
-        # shellcheck disable=SC2059
-        printf "\\$(printf %03o $(($1 >> 8 * i & 255)))"
-    done
-}
 beep() { # a WAV of 200 samples at 48 kHz
-    printf RIFF && little 436 4 && printf 'WAVEfmt ' && little 16 4 &&
-        little 1 2 && little 1 2 && little 48000 4 && little 96000 4 &&
-        little 2 2 && little 16 2 && printf data && little 400 4 &&
-        for i in $(seq 0 199); do little $((i * i * 7 % 9000)) 2; done
+    for i in $(seq 0 199); do le $((i * i * 7 % 9000)) 2; done |
+        wave 48000 16 200
 }
 tensor_shape() { # file, name, shape as of pcv-inspect
     test "$(pcv-inspect --tensors "$1" | awk -F'\t' -v n="$2" \
@@ -211,7 +202,7 @@ check 'npy: pixels, 20 times that' close pixels.npy want.npy 1536 20
 move -o f.flo frames.npy
 check '.flo: size' test "$(stat -c %s f.flo)" -eq $((12 + 4 * 1536))
 check '.flo: header' cmp <(head -c 12 f.flo) \
-    <(printf PIEH && little 32 4 && little 24 4)
+    <(printf PIEH && le 32 4 && le 24 4)
 check '.flo: pixels' cmp <(tail -c 6144 f.flo) <(tail -c 6144 pixels.npy)
 for i in 0 1 2; do
     frame "f$i.ppm" $i
@@ -290,7 +281,7 @@ pnmsize 50 40 0 >big0.ppm
 pnmsize 50 40 5 >big1.ppm
 move -o big.flo big0.ppm big1.ppm
 check 'a larger picture' cmp <(head -c 12 big.flo) \
-    <(printf PIEH && little 50 4 && little 40 4)
+    <(printf PIEH && le 50 4 && le 40 4)
 expect 'of two sizes' 3 '' '*picture of 50 x 40 pixels, *32 x 24*' \
     move --out-dir=sizes f0.ppm f1.ppm big0.ppm big1.ppm
 expect 'arrays of two sizes' 3 '*' '*they do not make one array*' \
@@ -323,7 +314,7 @@ many=$golden/multimodal
     json+='"image":{"dtype":"F32","shape":[1,2,3,16,16],"data_offsets":'
     json+='[512,6656]},"label":{"dtype":"F32","shape":[1,9],"data_offsets":'
     json+='[6656,6692]}}'
-    little ${#json} 8 && printf %s "$json"
+    le ${#json} 8 && printf %s "$json"
     for name in audio image label; do
         bytes_of multimodal input.$name
     done
@@ -369,7 +360,7 @@ expect 'class of an example' 0 "example.safetensors${tab}1$tab*" '' \
 check 'of pcv-classify' cmp <(both --format=tsv example.safetensors) \
     <(pcv-classify -m "$many" example.safetensors)
 both -o one.wav example.safetensors
-check 'its sound' cmp <(head -c 28 one.wav | tail -c 4) <(little 48000 4)
+check 'its sound' cmp <(head -c 28 one.wav | tail -c 4) <(le 48000 4)
 expect 'its pictures' 0 '' '' both --format=png --out-dir=frames \
     example.safetensors
 check 'as files' test "$(cd frames && echo *)" = \

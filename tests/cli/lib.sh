@@ -4,6 +4,8 @@
 #                                             of all that it writes ("*": any)
 #     check NAME COMMAND..                    it succeeds
 #     skip NAME WHY
+#     le NUMBER BYTES                         little-endian
+#     wave RATE BITS SAMPLES                  a WAV of what comes in
 #
 # Each script works in a directory of its own.  `$image` and `$auto` are small
 # models of 28x28 grey pictures, a classifier and an autoencoder; pics/ holds
@@ -21,6 +23,21 @@ work=$(mktemp -d)
 trap 'cd /; rm -rf "$work"' EXIT
 cd "$work" || exit 73
 number=0
+
+le() { # number, bytes: low byte first
+    local i
+    for ((i = 0; i < $2; i++)); do
+        printf '%b' "\\0$(printf %o $(($1 >> 8 * i & 255)))"
+    done
+}
+
+wave() { # samples a second, bits, samples: a WAV's head, then standard input
+    local bytes=$(($2 / 8))
+    printf RIFF && le $((36 + bytes * $3)) 4 && printf 'WAVEfmt '
+    le 16 4 && le 1 2 && le 1 2 && le "$1" 4 && le $((bytes * $1)) 4
+    le $bytes 2 && le "$2" 2 && printf data && le $((bytes * $3)) 4
+    cat
+}
 
 report() { # succeeded?, name
     number=$((number + 1))

@@ -18,27 +18,6 @@ model() { # latents, cross-attends
         "$root/tests/data/large/sound.json" >model/config.json
     full init model
 }
-number() { # value, bytes, low byte first
-    local i
-    for ((i = 0; i < $2; i++)); do
-        printf '%b' "\\0$(printf %o $(($1 >> 8 * i & 255)))"
-    done
-}
-wave() { # rate; samples on standard input
-    printf RIFF
-    number $((36 + 2 * samples)) 4
-    printf 'WAVEfmt '
-    number 16 4
-    number 1 2
-    number 1 2
-    number "$1" 4
-    number $((2 * $1)) 4
-    number 2 2
-    number 16 2
-    printf data
-    number $((2 * samples)) 4
-    cat
-}
 same() { # name, command...
     local name=$1
     shift
@@ -49,8 +28,8 @@ same() { # name, command...
 PATH=$PATH:${PCV_BIN:-$root/build/release}/tests
 # A prime number of bytes again and again: no period that a tile would have.
 yes "$(seq 1 9999)" | head -c $((2 * samples)) >long.s16
-wave 16000 <long.s16 >long.wav
-wave 22050 <long.s16 >other.wav
+wave 16000 16 $samples <long.s16 >long.wav
+wave 22050 16 $samples <long.s16 >other.wav
 gzip -k long.wav other.wav
 
 model 8 1

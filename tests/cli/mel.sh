@@ -4,29 +4,10 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-number() { # value, bytes, low byte first
-    local i
-    for ((i = 0; i < $2; i++)); do
-        printf '%b' "\\0$(printf %o $(($1 >> 8 * i & 255)))"
-    done
-}
 tone() { # period in samples of 8000 a second, seconds -> a WAV
-    local samples=$(($2 * 8000))
-    printf RIFF
-    number $((36 + samples)) 4
-    printf 'WAVEfmt '
-    number 16 4
-    number 1 2
-    number 1 2
-    number 8000 4
-    number 8000 4
-    number 1 2
-    number 8 2
-    printf data
-    number $samples 4
     yes "$(head -c $(($1 / 2)) /dev/zero | tr '\0' '\300'
         head -c $(($1 - $1 / 2)) /dev/zero | tr '\0' '@')" | tr -d '\n' |
-        head -c $samples
+        head -c $(($2 * 8000)) | wave 8000 8 $(($2 * 8000))
 }
 train() {
     pcv-train -q --modality=sound --samples=4000 --mels=12 --bands=4 \

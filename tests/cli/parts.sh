@@ -9,36 +9,15 @@ picture() { # dark or bright
     printf "%036d" 0 | tr 0 "$1"
 }
 sound() { # a byte of u8, and another one, in turn
-    yes "$1$2" | tr -d '\n' | head -c 200
-}
-number() { # value, bytes, low byte first
-    local i
-    for ((i = 0; i < $2; i++)); do
-        printf '%b' "\\0$(printf %o $(($1 >> 8 * i & 255)))"
-    done
-}
-wave() {
-    printf 'RIFF'
-    number 236 4
-    printf 'WAVEfmt '
-    number 16 4
-    number 1 2
-    number 1 2
-    number 8000 4
-    number 8000 4
-    number 1 2
-    number 8 2
-    printf data
-    number 200 4
-    sound "$1" "$2"
+    yes "$1$2" | tr -d '\n' | head -c 200 | wave 8000 8 200
 }
 
 mkdir data
 for i in 1 2 3 4; do
     picture "$i" >data/dark$i.pgm
     picture "$(printf %b "\\0$((350 + i))")" >data/bright$i.pgm
-    wave "$i" z >data/high$i.wav
-    wave "$i$i$i$i$i$i$i$i$i$i" zzzzzzzzzz >data/low$i.wav
+    sound "$i" z >data/high$i.wav
+    sound "$i$i$i$i$i$i$i$i$i$i" zzzzzzzzzz >data/low$i.wav
 done
 {
     printf '# a comment\nkind\timage\tsound\n'

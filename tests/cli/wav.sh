@@ -3,29 +3,15 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-le() { # bytes, numbers... -> little-endian
-    local bytes=$1 n text=
-    shift
-    for n in "$@"; do
-        for ((i = 0; i < bytes; i++)); do
-            text+=$(printf '\\x%02x' $((n >> 8 * i & 255)))
-        done
-    done
-    printf '%b' "$text"
-}
-wav() { # step of a saw-tooth -> 64 samples of 16 bits, 8000 a second
-    local i samples=()
+saw() { # step of a saw-tooth -> 64 samples of 16 bits, 8000 a second
     for ((i = 0; i < 64; i++)); do
-        samples+=($((i * $1 % 20000 - 10000)))
-    done
-    printf 'RIFF' && le 4 164 && printf 'WAVEfmt ' && le 4 16
-    le 2 1 1 && le 4 8000 16000 && le 2 2 16
-    printf 'data' && le 4 128 && le 2 "${samples[@]}"
+        le $((i * $1 % 20000 - 10000)) 2
+    done | wave 8000 16 64
 }
 
 mkdir -p sounds/a sounds/b
-wav 700 >sounds/a/1.wav
-wav 2100 >sounds/b/2.wav
+saw 700 >sounds/a/1.wav
+saw 2100 >sounds/b/2.wav
 if ! pcv-train -q -d model --steps=0 --modality=sound --rate=8000 \
     --samples=64 --patch=4 --bands=4 --latents=4 --latent-channels=8 \
     --self-heads=2 --blocks=1 --layers=1 --task=reconstruct --decoder=grid \
