@@ -22,7 +22,17 @@ LIBS_P   := $(shell $(PKGCONF) --libs $(PACKAGES) 2>/dev/null || echo \
 # library is loaded when it is wanted.  ONEDNN=no does without.
 ONEDNN   ?= $(shell echo 'dnnl_matmul_desc_t d;' | $(CC) -fsyntax-only \
             -include oneapi/dnnl/dnnl.h -x c - 2>/dev/null && echo yes || echo no)
-DEF_yes   = -DPCV_ONEDNN
+ONEDNN_yes = -DPCV_ONEDNN
+
+# Training by several processes, where Open MPI's header is (Debian:
+# libopenmpi-dev); the library is loaded when mpirun started the program.
+# MPI=no does without.
+MPI_I   := $(patsubst -I%,-isystem %,$(shell $(PKGCONF) --cflags-only-I ompi-c \
+             2>/dev/null))
+MPI     ?= $(shell echo 'int v = OMPI_MAJOR_VERSION;' | $(CC) $(MPI_I) \
+             -fsyntax-only -include mpi.h -x c - 2>/dev/null && echo yes || \
+             echo no)
+MPI_yes  = -DPCV_MPI $(MPI_I)
 
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
        -Wdouble-promotion -Wconversion
@@ -44,6 +54,7 @@ ARM_I     = $(addprefix -idirafter ,/usr/include \
             /usr/include/$(shell $(CC) -print-multiarch))
 
 ONEDNN := $(ONEDNN)
+MPI    := $(MPI)
 B    = build/$(VARIANT)
 STD  = -std=c11 -D_GNU_SOURCE
 ALL_CFLAGS = $(STD) $(OPT) $(V_$(VARIANT)) $(WARN) $(WERROR) -pthread \
@@ -114,12 +125,14 @@ $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-# What oneDNN is in, again when it comes or goes.
-$(B)/lib/kern/onednn.o: override ALL_CFLAGS += $(DEF_$(ONEDNN))
-$(B)/lib/kern/onednn.o: $(B)/onednn
-$(B)/onednn: FORCE
+# What a library is in that may come or go, again when it does.
+$(B)/lib/kern/onednn.o: override ALL_CFLAGS += $(ONEDNN_$(ONEDNN))
+$(B)/lib/kern/onednn.o: $(B)/with-ONEDNN
+$(B)/lib/train/peers.o: override ALL_CFLAGS += $(MPI_$(MPI))
+$(B)/lib/train/peers.o: $(B)/with-MPI
+$(B)/with-%: FORCE
 	@mkdir -p $(@D)
-	@echo $(ONEDNN) | cmp -s - $@ || echo $(ONEDNN) > $@
+	@echo $($*) | cmp -s - $@ || echo $($*) > $@
 
 # Vector loops: one source, one object per instruction set.
 # No -ffast-math: NaN must survive; -fno-trapping-math lets clamps become

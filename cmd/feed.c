@@ -26,6 +26,8 @@ void pump_share_threads(pump_job *job, const opt *o, bool alone)
     job->threads = alone ? 1 : o->threads;
     job->batch = o->batch;
     job->stop = o->stop;
+    job->shard = o->shard;
+    job->shards = o->shards;
     opt_note("%d threads for %s, at most %zu in memory", o->threads,
              alone ? "each input in turn" : "as many inputs", o->batch);
     if (pcv_threads_set(alone ? o->threads : 1) < 0)

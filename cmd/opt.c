@@ -4,6 +4,7 @@
 #include "opt_parts.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <getopt.h>
 #include <sched.h>
 #include <stdio.h>
@@ -66,6 +67,22 @@ static void set_on_error(const opt_row *row, const char *value)
     check.to = &choice;
     opt_choice(&check, value);
     *(bool *)row->to = choice == 1;
+}
+
+/* I/K */
+static void set_shard(const opt_row *row, const char *value)
+{
+    opt *o = row->to;
+    char *slash = NULL, *end;
+
+    o->shard = isdigit((unsigned char)*value) ? strtoul(value, &slash, 10) : 0;
+    if (o->shard && *slash == '/' && isdigit((unsigned char)slash[1])) {
+        o->shards = strtoul(slash + 1, &end, 10);
+        if (!*end && o->shard <= o->shards)
+            return;
+    }
+    opt_usage("option --%s: '%s', want I/K, such as 1/4 to 4/4", row->name,
+              opt_escaped(value));
 }
 
 static void set_output(const opt_row *row, const char *value)
@@ -149,6 +166,8 @@ static const struct {
      "threads)", set_batch, AT(batch)},
     {OPT_BATCH, 0, "on-error", "continue|stop", "after an input that failed",
      set_on_error, AT(stop)},
+    {OPT_BATCH, 0, "shard", "I/K", "every K-th input, from the I-th on: one "
+     "of K processes that share the work", set_shard, 0},
     {ALWAYS, 'q', "quiet", NULL, "say nothing but errors", opt_flag,
      AT(quiet)},
     {ALWAYS, 'v', "verbose", NULL, "say which model and settings are used",

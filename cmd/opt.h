@@ -67,7 +67,7 @@ enum {
     OPT_OUTPUT = 4,             /* -o -f */
     OPT_FORMAT = 8,             /* --format */
     OPT_THREADS = 16,           /* -t */
-    OPT_BATCH = 32,             /* --batch --on-error */
+    OPT_BATCH = 32,             /* --batch --on-error --shard */
     OPT_ANSWER = 64             /* -k --all --logits --labels --header */
 };
 
@@ -95,6 +95,7 @@ typedef struct {
     int threads;                /* at least 1, also without OPT_THREADS */
     size_t batch;               /* at least 1 */
     bool stop;                  /* --on-error=stop */
+    size_t shard, shards;       /* 1 <= shard <= shards; 0, 0: not given */
     bool quiet, verbose;
     char **operand;             /* of argv */
     size_t operands;

@@ -39,6 +39,7 @@ typedef struct {
     size_t givens;
 
     pcv_trainer *trainer;
+    int rank;                   /* of the processes that train together */
     double started;
     bool late;                  /* max_time is over */
     progress bar;
@@ -200,6 +201,32 @@ static void apply_settings(job *j)
             opt_usage("option --%s", pcv_error());
 }
 
+/* ---- several processes ----------------------------------------------- */
+
+/* How many a launcher started together with this one: mpirun of Open MPI, of
+ * MPICH, or Slurm's srun where that speaks PMIx.  Were it not asked, each would
+ * train alone, and all write into one directory. */
+static int started_together(void)
+{
+    static const char *const name[] = { "OMPI_COMM_WORLD_SIZE", "PMI_SIZE",
+                                        "SLURM_STEP_NUM_TASKS" };
+    size_t names = OPT_LEN(name) - !getenv("PMIX_RANK");
+    const char *value;
+
+    for (size_t i = 0; i < names; i++)
+        if ((value = getenv(name[i])))
+            return atoi(value);
+    return 1;
+}
+
+static void join(job *j)
+{
+    int n = started_together();
+
+    if (n > 1 && (j->rank = pcv_trainer_join(j->trainer, n)) < 0)
+        opt_fatal_pcv();
+}
+
 /* ---- before the first step ------------------------------------------- */
 
 static bool has(const job *j, const char *file)
@@ -255,6 +282,10 @@ static void check(const job *j)
         opt_usage("want -d DIR, the directory for the model");
     if (j->resume && j->force)
         opt_usage("--resume goes on, --force begins anew: want one of them");
+}
+
+static void check_directory(const job *j)
+{
     if (!j->resume && !j->force)
         check_free(j);
     lock(j);
@@ -299,10 +330,13 @@ static void say_unsaved(job *j, const pcv_progress *e)
               "again at the next save", (unsigned long long)e->step, e->text);
 }
 
+/* In every process; the first alone writes. */
 static int watch(void *arg, const pcv_progress *e)
 {
     job *j = arg;
 
+    if (j->rank > 0)
+        return answer(j, e);
     add_to_log(j, e);
     progress_tell(&j->bar, e);
     j->step = e->step;
@@ -369,7 +403,7 @@ static int run(job *j)
     int result, status = 0;
 
     stop_listen();
-    progress_open(&j->bar, j->when, j->o.quiet);
+    progress_open(&j->bar, j->when, j->o.quiet || j->rank > 0);
     if (pcv_threads_set(j->o.threads) < 0)
         opt_fatal_pcv();
     result = pcv_train(j->trainer, j->o.operand[0], j->val, j->dir, j->resume,
@@ -379,10 +413,11 @@ static int run(job *j)
     if (result < 0) {
         status = pcv_error_code() ? pcv_error_code() : EX_OSERR;
         opt_error("%s", pcv_error_code() ? pcv_error() : "out of memory");
-    } else {
+    } else if (j->rank == 0) {
         say_result(j, result ? "stopped and saved (--resume goes on)"
                              : "done");
     }
+    pcv_trainer_leave(j->trainer, status);
     if (result == 0 && overfits(j))
         status = say_overfit(j);
     if (result > 0)
@@ -406,9 +441,15 @@ int main(int argc, char **argv)
         settings_print(j.trainer, stdout);
     } else {
         check(&j);
-        if (j.o.verbose)
+        join(&j);
+        if (j.rank == 0 && !rehearses(&j))
+            check_directory(&j);
+        if (j.o.verbose && j.rank == 0)
             settings_print(j.trainer, stderr);
-        status = rehearses(&j) ? rehearse(&j) : run(&j);
+        if (!rehearses(&j))
+            status = run(&j);
+        else if (j.rank == 0)
+            status = rehearse(&j);
     }
     pcv_trainer_free(j.trainer);
     free(j.given);

@@ -32,6 +32,7 @@ typedef struct {
     pthread_cond_t over;        /* .. in a way that may end the run */
     slot *ring;
     size_t batch, taken, emitted;
+    size_t seen;                /* items of the source */
     int alive, busy;            /* threads; those that have an item */
     bool ended, halted, emitting;
 } pump;
@@ -81,6 +82,18 @@ static slot *put_into_slot(pump *p, int got, void *item)
     return s;
 }
 
+/* What is of another shard is never decoded. */
+static int next_of_shard(pump *p, void **item)
+{
+    const pump_job *j = &p->job;
+    int got;
+
+    while ((got = j->next(j->source, item)) == 1 && j->shards &&
+           p->seen++ % j->shards != j->shard - 1)
+        j->free(*item);
+    return got;
+}
+
 static slot *take(pump *p)
 {
     void *item = NULL;
@@ -91,7 +104,7 @@ static slot *take(pump *p)
         int got;
 
         pcv_error_clear();
-        got = p->job.next(p->job.source, &item);
+        got = next_of_shard(p, &item);
         s = put_into_slot(p, got, item);
     }
     pthread_mutex_unlock(&p->take);

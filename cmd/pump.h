@@ -34,6 +34,8 @@ typedef struct {
     const pcv_model *model;
     int threads;
     size_t batch;               /* items in memory at most */
+    size_t shard, shards;       /* only items shard, shard + shards, ..; from
+                                   1, and shards 0: all */
     bool stop;                  /* after the first that failed */
 } pump_job;
 

@@ -1,7 +1,7 @@
 /* say.c - what a program says on standard error, and how it ends.
  *
  * Every message is one line, "pcv-classify: what happened", and written by
- * one call, so that lines of several threads do not mix. */
+ * one call, so that lines of several threads and processes do not mix. */
 #include "opt_parts.h"
 
 #include <errno.h>
@@ -132,6 +132,7 @@ static void fill_descriptors(void)
 void say_start(const char *program)
 {
     say.program = program;
+    setvbuf(stderr, NULL, _IOLBF, 0);
     fill_descriptors();
     signal(SIGPIPE, SIG_DFL);
 }

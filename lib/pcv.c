@@ -17,12 +17,13 @@ const char *pcv_build_info(void)
 {
     static _Thread_local char text[256];
 
-    const char *low = pcv_onednn_name();
+    const char *low = pcv_onednn_name(), *peers = pcv_peers_name();
 
     snprintf(text, sizeof text, "pcv %s\nproducts: %s\n"
-             "products of bf16 and int8: %s\nvector loops: %s\n",
+             "products of bf16 and int8: %s\nvector loops: %s\n"
+             "training on several machines: %s\n",
              PCV_VERSION, pcv_blas_name(), low ? low : "none (no oneDNN)",
-             pcv_rows_get()->name);
+             pcv_rows_get()->name, peers ? peers : "none (no Open MPI)");
     return text;
 }
 

@@ -415,6 +415,16 @@ char *pcv_trainer_get(const pcv_trainer *t, const char *name);  /* free() */
  * That the one before it is used is a remark (pcv_remark_take). */
 int pcv_trainer_resume(pcv_trainer *t, const char *dir);
 
+/* Several processes that one launcher (Open MPI's mpirun) started, `processes`
+ * of them, train one model: each calls this, then pcv_train with the same
+ * settings, each works on its share of every batch, and the one of rank 0 alone
+ * writes into `dir`.  What watch answers in any of them counts for all.  The
+ * rank, or -1: that number of processes cannot work together. */
+int pcv_trainer_join(pcv_trainer *t, int processes);
+/* Status 0: waits for the others to leave too; they may still be writing.  Any
+ * other: ends them all, and this process, with that status. */
+void pcv_trainer_leave(pcv_trainer *t, int status);
+
 typedef struct {
     const char *event;          /* "start", "step", "eval", "checkpoint",
                                    "unsaved", "resume", "stop" */

@@ -8,6 +8,7 @@
 struct pcv_trainer {
     pcv_spec spec;
     pcv_run_spec run;
+    pcv_peers *peers;           /* NULL: there is but this process */
     pcv_buf given;              /* settings of the model, in their order: name
                                    and value, each ended by NUL */
 };
@@ -47,10 +48,23 @@ pcv_trainer *pcv_trainer_new(void)
 void pcv_trainer_free(pcv_trainer *t)
 {
     if (t) {
+        pcv_peers_close(t->peers, 0);
         pcv_spec_free(&t->spec);
         pcv_buf_free(&t->given);
     }
     pcv_free(t);
+}
+
+int pcv_trainer_join(pcv_trainer *t, int processes)
+{
+    t->peers = pcv_peers_open(processes);
+    return t->peers ? pcv_peers_rank(t->peers) : -1;
+}
+
+void pcv_trainer_leave(pcv_trainer *t, int status)
+{
+    pcv_peers_close(t->peers, status);
+    t->peers = NULL;
 }
 
 static bool is_run_setting(const char *name)
@@ -208,7 +222,8 @@ int pcv_train(pcv_trainer *t, const char *data, const char *val,
 {
     watcher w = { watch, arg };
     pcv_training run = { .run = t->run, .data = data, .val = val, .dir = dir,
-                         .resume = resume, .watch = pass_on, .arg = &w };
+                         .resume = resume, .watch = pass_on, .arg = &w,
+                         .peers = t->peers };
     int r;
 
     if (pcv_augment_check(&t->run, &t->spec) < 0 ||

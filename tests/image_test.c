@@ -1081,6 +1081,8 @@ static void test_prepare_rows(void **state)
     static const float v[] = { 1, 2, 3, 4, 5, 6 };
     static const int16_t whole[] = { 1, 2, 3 };
     static const float broken[] = { 1, 2, 3, 4, 5, NAN };
+    static const int16_t cloud[] = { 1, 8, 1, 5, 0, 1 };
+    static const float cubed[] = { -0.5f, 1, 0, 0.5f, -1, 0 };
     pcv_prep prep = { .modality = PCV_POINTS, .channels = 3, .length = 1 };
     pcv_media m = array_of(PCV_MEDIA_ARRAY, PCV_F32, v, 2, 2, 3);
 
@@ -1096,7 +1098,11 @@ static void test_prepare_rows(void **state)
     m = array_of(PCV_MEDIA_ARRAY, PCV_F32, v, 2, 0, 3);
     assert_refused(&prep, &m, "x: array is F32 [0,3]");
     m = array_of(PCV_MEDIA_ARRAY, PCV_I16, whole, 2, 1, 3);
-    assert_refused(&prep, &m, "x: array is I16 [1,3], want floats");
+    assert_floats(&prep, &m, 3, v);
+    prep.length = 3;
+    prep.cube = 1;              /* means 3, 4, 1: largest 4 */
+    m = array_of(PCV_MEDIA_ARRAY, PCV_I16, cloud, 2, 2, 3);
+    assert_floats(&prep, &m, 6, cubed);
     prep = (pcv_prep){ .modality = PCV_PLAIN, .channels = 1 };
     m = array_of(PCV_MEDIA_ARRAY, PCV_I16, whole, 1, 3);
     assert_floats(&prep, &m, 3, v);
@@ -1105,8 +1111,8 @@ static void test_prepare_rows(void **state)
                    "array of numbers");
     m = array_of(PCV_MEDIA_BYTES, PCV_U8, v, 1, 0);
     assert_refused(&prep, &m, "x: is an empty file");
-    prep.modality = 9;
-    assert_refused(&prep, &m, "x: the model's modality is 9, want 1 to 8");
+    prep.modality = PCV_PARTS;
+    assert_refused(&prep, &m, "x: no input of modality 8");
 }
 
 /* ---- the whole chain ------------------------------------------------- */

@@ -646,8 +646,8 @@ int pcv_prepare(const pcv_prep *prep, const pcv_media *m, const char *name,
     while (i < PCV_LEN(modalities) && modalities[i].modality != prep->modality)
         i++;
     if (i == PCV_LEN(modalities))
-        return pcv_fail(EX_DATAERR, "%s: the model's modality is %d, want 1 "
-                        "to %zu", name, prep->modality, PCV_LEN(modalities));
+        return pcv_fail(EX_DATAERR, "%s: no input of modality %d", name,
+                        prep->modality);
     if (m->kind == PCV_MEDIA_ARRAY)
         result = modalities[i].from_array(&j);
     else if (m->kind != 0 && m->kind == modalities[i].kind)

@@ -352,6 +352,8 @@ static void forget_best(pcv_keeper *k)
 
 int pcv_keeper_model(pcv_keeper *k)
 {
+    if (k->asleep)
+        return 0;
     if (pcv_net_save(k->net, k->dir) == 0) {
         forget_best(k);
         return 0;
@@ -368,6 +370,10 @@ int pcv_keeper_save(pcv_keeper *k)
 
     if (check_finite(k) < 0)
         return -1;
+    if (k->asleep) {
+        k->saved = k->state->step;
+        return 0;
+    }
     if (k->best) {
         swap(p->w, k->best, p->total);
         r = pcv_net_save(k->net, k->dir);

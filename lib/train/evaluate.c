@@ -1,4 +1,6 @@
-/* evaluate.c - the scores of a model on a whole split, nothing augmented. */
+/* evaluate.c - the scores of a model on a whole split, nothing augmented.
+ * Processes that train together have some of its batches each: what a batch
+ * wants depends on where it begins. */
 #include "train.h"
 
 #include <math.h>
@@ -118,13 +120,27 @@ static void score(const evaluation *e, pcv_score answer[PCV_MOST_PARTS],
     all->accuracy = answer[pcv_main_answer(e->net)].accuracy;
 }
 
+/* What the others have found is added. */
+static int join(evaluation *e)
+{
+    for (int a = 0; a < e->net->answers; a++) {
+        e->ranking[a].labels = e->net->answer[a].outputs;
+        if (pcv_peers_collect(e->how->peers, &e->ranking[a].rows) < 0)
+            return -1;
+    }
+    return pcv_tally_join(e->tally, e->net->answers, e->how->peers);
+}
+
 int pcv_training_evaluate(const pcv_net *n, const pcv_run_spec *r,
                           const pcv_columns_of *of, const pcv_split *s,
                           const pcv_evaluation_how *how,
                           pcv_score answer[PCV_MOST_PARTS], pcv_score *all)
 {
     evaluation *e = pcv_alloc(1, sizeof *e);
-    int most = batch_of(n), status = -1;
+    uint32_t most = (uint32_t)batch_of(n), left;
+    size_t first, share = pcv_peers_share(how->peers,
+                                          (s->count + most - 1) / most, &first);
+    int status = -1;
 
     if (!e)
         return -1;
@@ -133,11 +149,15 @@ int pcv_training_evaluate(const pcv_net *n, const pcv_run_spec *r,
     pcv_session_open(&e->s, n, false, pcv_net_asked(n, INT32_MAX));
     if (how->latents)
         pcv_session_latents(&e->s, how->latents);
-    if (pcv_feeding_open(&e->f, n, r, of, s, false, most) == 0)
+    if (pcv_feeding_open(&e->f, n, r, of, s, false, (int)most) == 0)
         status = 0;
-    for (uint32_t at = 0; status == 0 && at < s->count; at += (uint32_t)most)
-        status = evaluate_batch(e, at, s->count - at < (uint32_t)most
-                                           ? (int)(s->count - at) : most);
+    for (size_t b = first; status == 0 && b < first + share; b++) {
+        left = s->count - (uint32_t)b * most;
+        status = evaluate_batch(e, (uint32_t)b * most,
+                                (int)(left < most ? left : most));
+    }
+    if (status == 0)
+        status = join(e);
     if (status == 0)
         score(e, answer, all);
     for (int a = 0; a < PCV_MOST_PARTS; a++)

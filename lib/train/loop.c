@@ -25,7 +25,8 @@ typedef struct {
     uint64_t steps, per_epoch;
     uint32_t *order;            /* of the training split in this epoch */
     uint64_t order_epoch;
-    int batch;
+    int batch;                  /* items of a step, in all processes, .. */
+    size_t first, share;        /* .. and this one's of them */
     pcv_feeding feed;
     pcv_score score[PCV_MOST_PARTS];    /* of each answer, last evaluated */
     pcv_buf fresh;              /* parameters that init did not have */
@@ -106,6 +107,22 @@ static void by_heart(pcv_run_spec *s)
     s->save_every = s->save_every ? s->save_every : INT32_MAX;
 }
 
+/* Pairs of neighbours are mixed: they stay together. */
+static int open_share(run *r)
+{
+    const pcv_peers *p = r->t->peers;
+    size_t batch = (size_t)r->batch, pairs = (batch + 1) / 2, end;
+
+    if (pairs < (size_t)pcv_peers_size(p))
+        return pcv_fail(EX_USAGE, "a batch of %d items is less than two for "
+                        "each of %d processes", r->batch, pcv_peers_size(p));
+    end = pcv_peers_share(p, pairs, &r->first);
+    r->first *= 2;
+    end = r->first + 2 * end;
+    r->share = (end < batch ? end : batch) - r->first;
+    return 0;
+}
+
 /* As many whole batches as an epoch has; a set smaller than a batch is one. */
 static int open_steps(run *r)
 {
@@ -116,13 +133,15 @@ static int open_steps(run *r)
         by_heart(s);
     r->batch = s->batch < (int)n ? s->batch : (int)n;
     r->per_epoch = n / (uint32_t)r->batch;
+    if (open_share(r) < 0)
+        return -1;
     r->steps = s->steps >= 0 ? (uint64_t)s->steps
                              : (uint64_t)ceil(s->epochs * (double)r->per_epoch);
     r->order_epoch = UINT64_MAX;
     r->order = pcv_alloc(n, sizeof *r->order);
     return r->order ? pcv_feeding_open(&r->feed, &r->net, s, &r->splits.of,
                                        &r->splits.train, !s->overfit,
-                                       r->batch) : -1;
+                                       (int)r->share) : -1;
 }
 
 static int most_asked(const run *r)
@@ -134,11 +153,18 @@ static int most_asked(const run *r)
     return most;
 }
 
+/* One process does. */
+static bool writes(const run *r)
+{
+    return pcv_peers_rank(r->t->peers) == 0;
+}
+
 static void open_keeper(run *r)
 {
     r->keeper = (pcv_keeper){
         .dir = r->t->dir, .net = &r->net, .moments = &r->moments,
-        .state = &r->state, .from = { r->settings.data, r->data.data },
+        .state = &r->state, .asleep = !writes(r),
+        .from = { r->settings.data, r->data.data },
     };
 }
 
@@ -149,6 +175,40 @@ static int make_directory(const char *dir)
     return pcv_fail(EX_CANTCREAT, "%s: %s", dir, strerror(errno));
 }
 
+/* Parameters would drift apart on machines that do not round alike. */
+static int stand_alike(run *r)
+{
+    const pcv_params *p = &r->net.params;
+    char what[64];
+
+    snprintf(what, sizeof what, "the parameters after step %" PRIu64 " are",
+             r->state.step);
+    return pcv_peers_agree(r->t->peers, p->w, p->total * sizeof *p->w, what);
+}
+
+static int begin_alike(run *r)
+{
+    const char *rows = pcv_rows_get()->name;
+    const char *dir = r->t->dir ? r->t->dir : "";
+    const struct {
+        const void *data;
+        size_t bytes;
+        const char *what;
+    } all[] = {
+        { r->settings.data, r->settings.len, "the settings are" },
+        { dir, strlen(dir), "the letters of DIR are" },
+        { r->data.data, r->data.len, "the data are" },
+        { rows, strlen(rows), "the vector instructions (PCV_CPU chooses them) "
+          "are" },
+    };
+
+    for (size_t i = 0; i < PCV_LEN(all); i++)
+        if (pcv_peers_agree(r->t->peers, all[i].data, all[i].bytes,
+                            all[i].what) < 0)
+            return -1;
+    return stand_alike(r);
+}
+
 static int open_run(run *r)
 {
     pcv_training *t = r->t;
@@ -157,18 +217,16 @@ static int open_run(run *r)
     if (pcv_splits_open(&r->splits, &t->spec, &t->run, t->data, t->val) < 0 ||
         pcv_splits_identity(&r->splits, &r->data) < 0 ||
         make_settings(r) < 0 || open_net(r) < 0 || open_steps(r) < 0 ||
-        (t->dir && make_directory(t->dir) < 0))
+        (t->dir && writes(r) && make_directory(t->dir) < 0))
         return -1;
     open_keeper(r);
     pcv_session_open(&r->s, &r->net, true, most_asked(r));
     r->s.most = (size_t)(t->run.max_mem * 1e6);
-    if (!t->resume)
-        return 0;
-    if (pcv_checkpoint_load(t->dir, &r->net, &r->moments, &r->state,
-                            &r->keeper.from) < 0)
+    if (t->resume && pcv_checkpoint_load(t->dir, &r->net, &r->moments,
+                                         &r->state, &r->keeper.from) < 0)
         return -1;
     r->keeper.saved = r->state.step;
-    return 0;
+    return begin_alike(r);
 }
 
 static void close_run(run *r)
@@ -286,7 +344,7 @@ static int saved(run *r, int result)
 
 static int save_checkpoint(run *r)
 {
-    int result = pcv_keeper_save(&r->keeper);
+    int result = stand_alike(r) < 0 ? -1 : pcv_keeper_save(&r->keeper);
 
     if (result == 0)
         tell(r, "checkpoint", none, none, NULL);
@@ -303,7 +361,7 @@ static bool has_val(const run *r)
  * asked for and can be known. */
 static int evaluate(run *r)
 {
-    pcv_evaluation_how how = {0};
+    pcv_evaluation_how how = { .peers = r->t->peers };
     pcv_score all;
     double score;
 
@@ -401,6 +459,8 @@ static int take_loss(run *r, bool gradient, pcv_tally tally[PCV_MOST_PARTS],
         memset(r->net.params.g, 0, r->net.params.total * sizeof(real));
     for (int a = 0; a < r->net.answers; a++)
         wanted[a] = pcv_wanted(f, a, 0, f->items);
+    if (pcv_peers_add(r->t->peers, wanted, r->net.answers) < 0)
+        return -1;
     pcv_session_latents(&r->s, pcv_nested_draw(&r->net.spec,
                                                (uint64_t)s->seed,
                                                r->state.step));
@@ -409,6 +469,10 @@ static int take_loss(run *r, bool gradient, pcv_tally tally[PCV_MOST_PARTS],
         if (learn_group(r, &pass, from, n, gradient, wanted, tally) < 0)
             return -1;
     }
+    if ((gradient && pcv_peers_sum(r->t->peers, r->net.params.g,
+                                   r->net.params.total) < 0) ||
+        pcv_tally_join(tally, r->net.answers, r->t->peers) < 0)
+        return -1;
     *loss = 0;
     for (int a = 0; a < r->net.answers; a++)
         if (wanted[a] > 0)
@@ -438,8 +502,8 @@ static int feed(run *r)
     uint64_t at = r->state.step % r->per_epoch * (uint64_t)r->batch;
 
     order_for(r, r->state.step / r->per_epoch);
-    return pcv_feed(&r->feed, r->order + at, r->batch, 0, r->batch,
-                    r->state.step);
+    return pcv_feed(&r->feed, r->order + at, r->batch, (int)r->first,
+                    (int)r->share, r->state.step);
 }
 
 static int step(run *r)
@@ -468,6 +532,17 @@ static bool due(const run *r, int every)
     return r->state.step % n == 0 || r->state.step == r->steps;
 }
 
+/* What watch says in one process holds for all; -1. */
+static int agreed(run *r, int answer)
+{
+    double asked[] = { answer == PCV_WATCH_SAVE, answer == PCV_WATCH_STOP };
+
+    if (pcv_peers_add(r->t->peers, asked, (int)PCV_LEN(asked)) < 0)
+        return -1;
+    return asked[1] > 0 ? PCV_WATCH_STOP
+           : asked[0] > 0 ? PCV_WATCH_SAVE : PCV_WATCH_GO_ON;
+}
+
 /* After a step: what is due, in an order that lets a resumed run repeat it
  * (evaluation moves `best`, then the checkpoint holds it). */
 static int after_step(run *r)
@@ -480,6 +555,8 @@ static int after_step(run *r)
                       pcv_task_counts(main->task) && t->asked_sum > 0
                           ? t->right_sum / t->asked_sum : none, NULL);
 
+    if ((answer = agreed(r, answer)) < 0)
+        return -1;
     if (due(r, 0))
         t->loss_sum = t->right_sum = t->seen_sum = t->asked_sum = 0;
     if (has_val(r) && due(r, s->eval_every) && evaluate(r) < 0)
@@ -501,10 +578,11 @@ static int choose_latents(run *r)
     int latents;
     char text[64];
 
-    if (pcv_nested_choose(&r->net, &r->t->run, &r->splits, &latents) < 0)
+    if (pcv_nested_choose(&r->net, &r->t->run, &r->splits, r->t->peers,
+                          &latents) < 0)
         return -1;
     pcv_nested_cut(&r->net, latents);
-    if (pcv_net_save(&r->net, r->t->dir) < 0)
+    if (writes(r) && pcv_net_save(&r->net, r->t->dir) < 0)
         return -1;
     snprintf(text, sizeof text, "done with %d latents", latents);
     tell(r, "stop", none, none, text);
@@ -549,7 +627,7 @@ static int train(run *r)
         return -1;
     if (result == 0 && r->t->run.choose && has_val(r))
         return choose_latents(r);
-    if (model_missing(r) && pcv_net_save(&r->net, r->t->dir) < 0)
+    if (writes(r) && model_missing(r) && pcv_net_save(&r->net, r->t->dir) < 0)
         return -1;
     tell(r, "stop", none, none, result ? "asked to" : "done");
     return result;

@@ -37,11 +37,11 @@ int pcv_nested_draw(const pcv_spec *s, uint64_t seed, uint64_t step)
 }
 
 int pcv_nested_choose(const pcv_net *n, const pcv_run_spec *r,
-                      const pcv_splits *s, int *latents)
+                      const pcv_splits *s, pcv_peers *peers, int *latents)
 {
     int count[PCV_MOST_COUNTS], counts = pcv_nested_counts(&n->spec, count);
     pcv_score answer[PCV_MOST_PARTS], whole, part;
-    pcv_evaluation_how how = {0};
+    pcv_evaluation_how how = { .peers = peers };
 
     *latents = n->spec.latents;
     if (counts < 0 || pcv_training_evaluate(n, r, &s->of, &s->val, &how, answer,

@@ -21,6 +21,18 @@ bool pcv_task_counts(int task)
     return tasks[task].counts;
 }
 
+int pcv_tally_join(pcv_tally *t, int n, pcv_peers *peers)
+{
+    for (int i = 0; i < n; i++, t++) {
+        double sum[] = { t->loss, t->right, t->rows };
+
+        if (pcv_peers_add(peers, sum, (int)PCV_LEN(sum)) < 0)
+            return -1;
+        *t = (pcv_tally){ sum[0], sum[1], sum[2] };
+    }
+    return 0;
+}
+
 double pcv_wanted(const pcv_feeding *f, int which, int from, int items)
 {
     size_t k = (size_t)f->net->answer[which].outputs;

@@ -104,6 +104,36 @@ int pcv_augment(const pcv_run_spec *r, const pcv_prep *prep, uint64_t stream,
 int pcv_mix(const pcv_run_spec *r, const pcv_prep *prep, uint64_t stream,
             pcv_array *a, const pcv_array *b, double *share);
 
+/* ---- peers.c: processes that train one model together ---------------- */
+
+/* NULL in every place of one: there is but this process.  What all of them
+ * have to call, they call in the same order, each from one thread; a failure
+ * of one leaves the others waiting until it closes. */
+typedef struct pcv_peers pcv_peers;
+
+/* What they need, as the build found it; NULL: it is not there. */
+const char *pcv_peers_name(void);
+/* Joins the `processes` that a launcher (mpirun) started together.  NULL and a
+ * message where MPI is not there, or has another number of them. */
+pcv_peers *pcv_peers_open(int processes);
+/* Status 0: waits for the others to close too.  Any other: ends them all, and
+ * this one, with that status.  NULL ok. */
+void pcv_peers_close(pcv_peers *p, int status);
+int pcv_peers_rank(const pcv_peers *p);         /* 0 .. size - 1 */
+int pcv_peers_size(const pcv_peers *p);
+/* How many of n things in a row are this process's, and the first of them. */
+size_t pcv_peers_share(const pcv_peers *p, size_t n, size_t *first);
+/* x = the sum of all processes' x, in the order of their ranks: the same bits
+ * in all of them.  0 or -1. */
+int pcv_peers_sum(pcv_peers *p, real *x, size_t n);
+int pcv_peers_add(pcv_peers *p, double *x, int n);      /* of a few */
+/* b = everybody's b, one after the other; below 2 GB. */
+int pcv_peers_collect(pcv_peers *p, pcv_buf *b);
+/* -1 in all of them where the bytes are not those of process 0 in one; `what`
+ * is the beginning of the message: "the settings are". */
+int pcv_peers_agree(pcv_peers *p, const void *data, size_t bytes,
+                    const char *what);
+
 /* ---- splits.c: what is trained on, what is held out ------------------ */
 
 /* Where the spec's inputs and wishes stand in the columns of the data. */
@@ -231,6 +261,7 @@ typedef struct {
     const pcv_moments *moments;
     const pcv_state *state;
     pcv_origin from;
+    bool asleep;                /* another process writes */
     uint64_t saved;             /* step of the checkpoint in dir */
     bool behind;                /* the newest save failed */
     real *best;                 /* weights that model.safetensors should have,
@@ -263,6 +294,7 @@ typedef struct {
     bool resume;
     int (*watch)(void *arg, const pcv_event *e);
     void *arg;
+    pcv_peers *peers;
 } pcv_training;
 
 /* 0 done, 1 stopped by watch (saved), -1 failed. */
@@ -296,6 +328,9 @@ double pcv_seconds(void);       /* of a clock that only goes on */
 typedef struct {
     double loss, right, rows;
 } pcv_tally;
+
+/* Each of n becomes the sum of all processes'. */
+int pcv_tally_join(pcv_tally *t, int n, pcv_peers *peers);
 
 /* Does the answer have a share of right rows? */
 bool pcv_task_counts(int task);
@@ -336,6 +371,7 @@ typedef struct {
     void (*seen)(void *arg, int which, const real *want, const real *out,
                  int outputs);
     void *arg;
+    pcv_peers *peers;           /* who share the work; all get the scores */
 } pcv_evaluation_how;
 
 /* Score of every answer; *all: the weighted loss, the accuracy of the main
@@ -366,7 +402,7 @@ int pcv_nested_draw(const pcv_spec *s, uint64_t seed, uint64_t step);
 /* The smallest count whose score is at most `margin` below the whole one's,
  * *latents; evaluates each.  0 or -1. */
 int pcv_nested_choose(const pcv_net *n, const pcv_run_spec *r,
-                      const pcv_splits *s, int *latents);
+                      const pcv_splits *s, pcv_peers *peers, int *latents);
 /* Leaves the first n latents. */
 void pcv_nested_cut(pcv_net *n, int latents);
 

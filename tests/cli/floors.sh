@@ -55,7 +55,7 @@ check 'the floors are all there is' test "$(
 )" = "$(echo "$floors" | sed -n 's/^\(lib\/[a-z]*\):.*/\1/p' | sort)"
 
 for header in cblas.h png.h jpeglib.h sndfile.h samplerate.h jansson.h \
-    kissfft/kiss_fftr.h zlib.h xxhash.h zip.h oneapi/dnnl/dnnl.h; do
+    kissfft/kiss_fftr.h zlib.h xxhash.h zip.h oneapi/dnnl/dnnl.h mpi.h; do
     who=$(grep -l "^#include <$header>" lib/*.[ch] lib/*/*.[ch] cmd/*.[ch])
     check "<$header> is included by one file" \
         test "$(echo "$who" | grep -c .)" -eq 1

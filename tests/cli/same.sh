@@ -55,4 +55,32 @@ pcv-decode -m "$auto" --out-dir=one -t 1 auto.sts 2>/dev/null
 pcv-decode -m "$auto" --out-dir=four -t 4 --batch 8 auto.sts 2>/dev/null
 check 'decode files' diff -r one four
 check 'as many as pictures' test "$(find one -type f | wc -l)" -eq 21
+
+# Two processes at once, every other input each: their records in turn are
+# those of one run.
+shared() { # name, command...
+    local name=$1 one
+    shift
+    "$@" >want 2>/dev/null
+    "$@" --shard=1/2 -t 2 >first 2>/dev/null &
+    one=$!
+    "$@" --shard=2/2 -t 1 >second 2>/dev/null
+    wait "$one"
+    paste -d '\n' first second | grep . >got
+    check "$name: half of it" test "$(grep -c . first)" -eq \
+        "$((($(grep -c . want) + 1) / 2))"
+    check "$name in two processes" cmp want got
+}
+find many -type f | sort >list
+shared 'classify a list' pcv-classify -m "$image" -T list
+shared 'classify a directory' pcv-classify -m "$image" --format=jsonl -r many
+shared 'encode' pcv-encode -m "$image" --format=jsonl -T list
+shared 'decode latents' pcv-decode -m "$image" image.sts
+expect 'more processes than inputs' 0 '' '' \
+    pcv-classify -m "$image" --shard=3/3 pics/1.pgm pics/2.pgm
+for wrong in 0/2 3/2 1 1/ /2 1/2x; do
+    expect "--shard=$wrong" 64 '' \
+        "pcv-classify: option --shard: '$wrong', want I/K*" \
+        pcv-classify -m "$image" --shard=$wrong pics/1.pgm
+done
 finish
