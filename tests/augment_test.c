@@ -151,6 +151,71 @@ static void test_keys(void **state)
     pcv_array_free(&x);
 }
 
+/* ---- texts ----------------------------------------------------------- */
+
+enum { IDS = 40, PLACES = 50 };
+
+/* [CLS], bytes 10 to 47, [SEP]; changed. */
+static pcv_array text(const pcv_run_spec *r, uint64_t stream)
+{
+    pcv_prep prep = { .modality = PCV_BYTES, .length = PLACES };
+    pcv_array x = { PCV_I32, 1, { IDS }, pcv_alloc(IDS, sizeof(int32_t)) };
+    int32_t *id = x.data;
+
+    assert_non_null(id);
+    for (int i = 0; i < IDS; i++)
+        id[i] = i == 0 ? PCV_CLS : i == IDS - 1 ? PCV_SEP
+                : PCV_FIRST_BYTE + 9 + i;
+    assert_int_equal(pcv_augment(r, &prep, stream, &x), 0);
+    return x;
+}
+
+/* All of it is there, behind as many [PAD]s as places are drawn. */
+static void test_indent(void **state)
+{
+    pcv_run_spec r = augment_settings("indent=30");
+    int seen[PLACES] = {0};
+
+    (void)state;
+    for (uint64_t s = 0; s < 2000; s++) {
+        pcv_array x = text(&r, s);
+        const int32_t *id = x.data;
+        size_t d = x.dim[0] - IDS;
+
+        assert_in_range(x.dim[0], IDS, PLACES);
+        for (size_t i = 0; i < d; i++)
+            assert_int_equal(id[i], PCV_PAD);
+        for (int i = 1; i < IDS - 1; i++)
+            assert_int_equal(id[d + (size_t)i], PCV_FIRST_BYTE + 9 + i);
+        seen[d]++;
+        pcv_array_free(&x);
+    }
+    for (int d = 0; d <= PLACES - IDS; d++)
+        augment_chance(seen[d], 2000, 1.0 / (PLACES - IDS + 1), "indent");
+}
+
+/* A byte is itself or [MASK]; what frames the text stays. */
+static void test_hide(void **state)
+{
+    pcv_run_spec r = augment_settings("hide=0.2");
+    double hidden = 0;
+
+    (void)state;
+    for (uint64_t s = 0; s < 500; s++) {
+        pcv_array x = text(&r, s);
+        const int32_t *id = x.data;
+
+        assert_int_equal(id[0], PCV_CLS);
+        assert_int_equal(id[IDS - 1], PCV_SEP);
+        for (int i = 1; i < IDS - 1; i++) {
+            assert_true(id[i] == PCV_MASK || id[i] == PCV_FIRST_BYTE + 9 + i);
+            hidden += id[i] == PCV_MASK;
+        }
+        pcv_array_free(&x);
+    }
+    augment_chance(hidden, 500 * (IDS - 2), 0.2, "hide");
+}
+
 /* ---- settings and inputs --------------------------------------------- */
 
 static void refused(const char *settings, int modality, int mels,
@@ -175,7 +240,9 @@ static void test_check(void **state)
     refused("gain=2", PCV_SOUND, 40, "gain: '2' changes samples of sound; the "
             "model takes log-mel frames of sound: leave it out");
     refused("noise=2", PCV_BYTES, 0, "noise: '2' changes pictures, samples of "
-            "sound, points, arrays; the model takes neither: leave it out");
+            "sound, points, arrays; the model takes texts: leave it out");
+    refused("hide=0.2", PCV_IMAGE, 0, "hide: '0.2' changes texts; the model "
+            "takes pictures: leave it out");
     refused("mixup=1", PCV_PLAIN, 0, "mixup: '1' changes pictures, samples of "
             "sound, log-mel frames of sound; the model takes arrays: leave it "
             "out");
@@ -560,7 +627,8 @@ int main(void)
         TEST(test_function), TEST(test_alone), TEST(test_keys),
         TEST(test_check), TEST(test_check_all), TEST(test_bad_examples),
         TEST(test_delay_sound),
-        TEST(test_delay_frames), TEST(test_gain), TEST(test_noise),
+        TEST(test_delay_frames), TEST(test_indent), TEST(test_hide),
+        TEST(test_gain), TEST(test_noise),
         TEST(test_masks), TEST(test_jitter), TEST(test_scale),
         TEST(test_rotate), TEST(test_drop), TEST(test_memory),
     };

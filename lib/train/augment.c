@@ -12,11 +12,12 @@
 
 #include <string.h>
 
-enum { PICTURE = 1, SAMPLES = 2, MEL = 4, POINTS = 8, ROWS = 16, KINDS = 5 };
+enum { PICTURE = 1, SAMPLES = 2, MEL = 4, POINTS = 8, ROWS = 16, TEXT = 32,
+       KINDS = 6 };
 
 static const char *const kind_name[KINDS] = {
     "pictures", "samples of sound", "log-mel frames of sound", "points",
-    "arrays"
+    "arrays", "texts"
 };
 
 static int add_noise(const pcv_change *c, pcv_array *x);
@@ -45,6 +46,8 @@ static const operation operations[] = {
     { "scale", POINTS, 8, pcv_scale_points, NULL },
     { "rotate", POINTS, 9, pcv_rotate_points, NULL },
     { "jitter", POINTS, 10, pcv_jitter_points, NULL },
+    { "indent", TEXT, 16, pcv_indent_text, NULL },
+    { "hide", TEXT, 17, pcv_hide_text, NULL },
     { "noise", PICTURE | SAMPLES | POINTS | ROWS, 11, add_noise, NULL },
     { "erase", PICTURE, 12, pcv_erase_picture, NULL },
     { "mixup", PICTURE | SAMPLES | MEL, 13, NULL, pcv_mix_up },
@@ -93,6 +96,8 @@ static int kind_of(const pcv_prep *prep)
         return POINTS;
     case PCV_PLAIN:
         return ROWS;
+    case PCV_BYTES:
+        return TEXT;
     default:
         return 0;
     }
@@ -100,7 +105,12 @@ static int kind_of(const pcv_prep *prep)
 
 static int rank_of(int kind)
 {
-    return kind == PICTURE ? 3 : kind == SAMPLES ? 1 : 2;
+    return kind == PICTURE ? 3 : kind == SAMPLES || kind == TEXT ? 1 : 2;
+}
+
+static pcv_dtype type_of(int kind)
+{
+    return kind == TEXT ? PCV_I32 : PCV_F32;
 }
 
 /* ---- settings that fit ----------------------------------------------- */
@@ -193,13 +203,13 @@ static bool is_on(const operation *o, const pcv_run_spec *r, int kind)
 
 static int check_array(const pcv_array *x, int kind)
 {
-    if (x->dtype == PCV_F32 && x->rank == rank_of(kind))
+    if (x->dtype == type_of(kind) && x->rank == rank_of(kind))
         return 0;
     return pcv_fail(EX_DATAERR, "an example of rank %d of %s cannot be "
-                    "augmented, want rank %d of F32", x->rank,
+                    "augmented, want rank %d of %s", x->rank,
                     x->dtype == PCV_STORED ? "values in a file"
                                            : pcv_dtype_name(x->dtype),
-                    rank_of(kind));
+                    rank_of(kind), pcv_dtype_name(type_of(kind)));
 }
 
 int pcv_augment(const pcv_run_spec *r, const pcv_prep *prep, uint64_t stream,

@@ -37,8 +37,8 @@ typedef struct {
 
 pcv_planes pcv_planes_of(const pcv_array *x);
 
-/* All of these take F32 of the rank that their kind of input has; 0 or -1
- * (out of memory). */
+/* All of these take F32 (texts: I32) of the rank that their kind of input has; 0
+ * or -1 (out of memory). */
 
 /* ---- pictures.c: [channels][height][width] --------------------------- */
 
@@ -74,6 +74,11 @@ int pcv_drop_points(const pcv_change *c, pcv_array *x);
 int pcv_scale_points(const pcv_change *c, pcv_array *x);
 int pcv_rotate_points(const pcv_change *c, pcv_array *x);
 int pcv_jitter_points(const pcv_change *c, pcv_array *x);
+
+/* ---- texts.c: [ids] -------------------------------------------------- */
+
+int pcv_indent_text(const pcv_change *c, pcv_array *x);
+int pcv_hide_text(const pcv_change *c, pcv_array *x);
 
 /* ---- mix.c: two examples --------------------------------------------- */
 

@@ -55,6 +55,8 @@ typedef struct {
     double scale;               /* points: factors 1 - scale .. 1 + scale */
     double rotate;              /* points: degrees, each way */
     double jitter;              /* points: standard deviation added */
+    int indent;                 /* texts begin up to so many places later */
+    double hide;                /* share of their bytes that are masked */
     double noise;               /* standard deviation added */
     char labels[PCV_TEXT_SIZE]; /* file of class names, one a line; "" none */
 } pcv_run_spec;
