@@ -330,6 +330,18 @@ static void say_unsaved(job *j, const pcv_progress *e)
               "again at the next save", (unsigned long long)e->step, e->text);
 }
 
+/* What a model to begin from did not have. */
+static void say_fresh(job *j, const char *names)
+{
+    size_t n = 0;
+
+    for (const char *p = names; (p = strchr(p, '\n')) != NULL; p++)
+        n++;
+    progress_clear(&j->bar);
+    opt_warn("%s: %zu tensors begin anew: %.*s%s", opt_shown(j->dir), n,
+             (int)strcspn(names, "\n"), names, n > 1 ? ", .." : "");
+}
+
 /* In every process; the first alone writes. */
 static int watch(void *arg, const pcv_progress *e)
 {
@@ -342,6 +354,8 @@ static int watch(void *arg, const pcv_progress *e)
     j->step = e->step;
     if (!strcmp(e->event, "unsaved"))
         say_unsaved(j, e);
+    if (!strcmp(e->event, "start") && e->text)
+        say_fresh(j, e->text);
     if (!strcmp(e->event, "step") && isnan(j->first))
         j->first = e->loss;
     if (!strcmp(e->event, "eval")) {

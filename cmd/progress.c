@@ -63,9 +63,14 @@ static void add_step(pcv_bytes *b, const pcv_progress *e)
     add_left(b, e->seconds_left);
 }
 
+/* Of all latents, or of as many as the text says. */
 static void add_eval(pcv_bytes *b, const pcv_progress *e)
 {
-    pcv_bytes_printf(b, "step %llu  held out:", (unsigned long long)e->step);
+    if (e->text)
+        pcv_bytes_printf(b, "%s latents  held out:", e->text);
+    else
+        pcv_bytes_printf(b, "step %llu  held out:",
+                         (unsigned long long)e->step);
     add_score(b, e);
 }
 
@@ -97,7 +102,7 @@ static void rewrite(progress *p, const char *text)
 
 void progress_tell(progress *p, const pcv_progress *e)
 {
-    bool eval = !strcmp(e->event, "eval");
+    bool eval = !strcmp(e->event, "eval") || !strcmp(e->event, "latents");
     double now = progress_clock();
     double every = p->rewrite ? rewrite_every : line_every;
     pcv_bytes b = {0};

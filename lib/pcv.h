@@ -427,7 +427,7 @@ void pcv_trainer_leave(pcv_trainer *t, int status);
 
 typedef struct {
     const char *event;          /* "start", "step", "eval", "checkpoint",
-                                   "unsaved", "resume", "stop" */
+                                   "unsaved", "resume", "latents", "stop" */
     uint64_t step, steps;       /* done, in all */
     double epoch;
     double loss, accuracy;      /* since the last event of the kind; accuracy
@@ -436,7 +436,9 @@ typedef struct {
     double norm;                /* of the gradient, before clipping */
     double items_per_second, seconds_left;
     const char *json;           /* the line that goes to log.jsonl */
-    const char *text;           /* "stop", "unsaved": why; others NULL */
+    const char *text;           /* "stop", "unsaved": why; "latents": how many
+                                   the scores are of; "start": parameters that
+                                   --init did not have; else NULL */
 } pcv_progress;
 
 /* What the caller may say in answer to an event. */

@@ -290,7 +290,8 @@ static void event_json(const run *r, const pcv_event *e, pcv_buf *b)
                        pcv_threads());
         pcv_buf_json(b, pcv_blas_name(), strlen(pcv_blas_name()));
         pcv_buf_puts(b, "\"");
-    } else if (!strcmp(e->event, "step") || !strcmp(e->event, "eval")) {
+    } else if (!strcmp(e->event, "step") || !strcmp(e->event, "eval") ||
+               !strcmp(e->event, "latents")) {
         add_number(b, "loss", e->loss);
         add_number(b, "accuracy", e->accuracy);
     }
@@ -302,8 +303,8 @@ static void event_json(const run *r, const pcv_event *e, pcv_buf *b)
         add_number(b, "items_per_s", e->items_per_second);
     }
     if (e->text) {
-        pcv_buf_printf(b, ",\"%s\":\"",
-                       strcmp(e->event, "start") ? "why" : "fresh");
+        pcv_buf_printf(b, ",\"%s\":\"", !strcmp(e->event, "start") ? "fresh"
+                       : !strcmp(e->event, "latents") ? "latents" : "why");
         pcv_buf_json(b, e->text, strlen(e->text));
         pcv_buf_puts(b, "\"");
     }
@@ -572,14 +573,22 @@ static bool model_missing(const run *r)
     return !(r->t->run.keep_best && has_val(r) && isfinite(r->state.best));
 }
 
+static void tell_latents(void *arg, int latents, const pcv_score *score)
+{
+    char text[16];
+
+    snprintf(text, sizeof text, "%d", latents);
+    tell(arg, "latents", score->loss, score->accuracy, text);
+}
+
 /* The smallest count that is good enough becomes the model. */
 static int choose_latents(run *r)
 {
-    int latents;
+    int latents = pcv_nested_choose(&r->net, &r->t->run, &r->splits,
+                                    r->t->peers, tell_latents, r);
     char text[64];
 
-    if (pcv_nested_choose(&r->net, &r->t->run, &r->splits, r->t->peers,
-                          &latents) < 0)
+    if (latents < 0)
         return -1;
     pcv_nested_cut(&r->net, latents);
     if (writes(r) && pcv_net_save(&r->net, r->t->dir) < 0)

@@ -36,30 +36,38 @@ int pcv_nested_draw(const pcv_spec *s, uint64_t seed, uint64_t step)
     return n <= 0 || u < 0.5 ? s->latents : count[(int)((2 * u - 1) * n)];
 }
 
+static bool is_good(const pcv_run_spec *r, const pcv_score *whole,
+                    const pcv_score *part)
+{
+    double share = r->margin / 100;
+
+    return isnan(whole->accuracy) ? part->loss <= whole->loss * (1 + share)
+                                  : part->accuracy >= whole->accuracy - share;
+}
+
 int pcv_nested_choose(const pcv_net *n, const pcv_run_spec *r,
-                      const pcv_splits *s, pcv_peers *peers, int *latents)
+                      const pcv_splits *s, pcv_peers *peers,
+                      pcv_nested_tell *tell, void *arg)
 {
     int count[PCV_MOST_COUNTS], counts = pcv_nested_counts(&n->spec, count);
-    pcv_score answer[PCV_MOST_PARTS], whole, part;
+    pcv_score answer[PCV_MOST_PARTS], whole = {0}, part;
     pcv_evaluation_how how = { .peers = peers };
 
-    *latents = n->spec.latents;
-    if (counts < 0 || pcv_training_evaluate(n, r, &s->of, &s->val, &how, answer,
-                                            &whole) < 0)
+    if (counts < 0)
         return -1;
-    for (int i = 0; i < counts; i++) {
-        how.latents = count[i];
+    for (int i = -1; i < counts; i++) {         /* all of them come first */
+        how.latents = i < 0 ? n->spec.latents : count[i];
         if (pcv_training_evaluate(n, r, &s->of, &s->val, &how, answer,
                                   &part) < 0)
             return -1;
-        if (isnan(whole.accuracy)
-                ? part.loss <= whole.loss * (1 + r->margin / 100)
-                : part.accuracy >= whole.accuracy - r->margin / 100) {
-            *latents = count[i];
-            return 0;
-        }
+        if (tell)
+            tell(arg, how.latents, &part);
+        if (i < 0)
+            whole = part;
+        else if (is_good(r, &whole, &part))
+            return count[i];
     }
-    return 0;
+    return n->spec.latents;
 }
 
 /* Counts below the new one are still trained for. */

@@ -401,10 +401,13 @@ enum { PCV_MOST_COUNTS = 16 };
 int pcv_nested_counts(const pcv_spec *s, int count[PCV_MOST_COUNTS]);
 /* Latents of step: half of the steps all of them. */
 int pcv_nested_draw(const pcv_spec *s, uint64_t seed, uint64_t step);
-/* The smallest count whose score is at most `margin` below the whole one's,
- * *latents; evaluates each.  0 or -1. */
+/* The smallest count whose score is at most `margin` below the whole one's, or
+ * -1; tells (unless NULL) the score of all latents and of each count that was
+ * tried. */
+typedef void pcv_nested_tell(void *arg, int latents, const pcv_score *score);
 int pcv_nested_choose(const pcv_net *n, const pcv_run_spec *r,
-                      const pcv_splits *s, pcv_peers *peers, int *latents);
+                      const pcv_splits *s, pcv_peers *peers,
+                      pcv_nested_tell *tell, void *arg);
 /* Leaves the first n latents. */
 void pcv_nested_cut(pcv_net *n, int latents);
 
