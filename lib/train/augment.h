@@ -37,8 +37,8 @@ typedef struct {
 
 pcv_planes pcv_planes_of(const pcv_array *x);
 
-/* All of these take F32 (texts: I32) of the rank that their kind of input has; 0
- * or -1 (out of memory). */
+/* All of these take F32 (texts: I32) of the rank that their kind of input has;
+ * 0 or -1 (out of memory). */
 
 /* ---- pictures.c: [channels][height][width] --------------------------- */
 
