@@ -9,8 +9,8 @@ struct pcv_trainer {
     pcv_spec spec;
     pcv_run_spec run;
     pcv_peers *peers;           /* NULL: there is but this process */
-    pcv_buf given;              /* settings of the model, in their order: name
-                                   and value, each ended by NUL */
+    pcv_buf given;              /* settings in their order: name and value, each
+                                   ended by NUL */
 };
 
 const pcv_setting *pcv_setting_at(size_t i)
@@ -89,33 +89,6 @@ static bool is_given(const char *name, const char *value)
     return false;
 }
 
-/* The settings of a model that is there are the defaults of the one that is
- * to be trained, under what was given; what it answers comes from the data. */
-static int begin_from(pcv_trainer *t, const char *dir)
-{
-    const char *p = t->given.data, *end = p + t->given.len;
-    pcv_net net;
-    int r;
-
-    if (pcv_net_load(&net, dir) < 0)
-        return -1;
-    pcv_spec_free(&t->spec);
-    r = pcv_spec_copy(&t->spec, &net.spec);
-    pcv_net_free(&net);
-    if (r == 0)
-        r = pcv_spec_set_labels(&t->spec, NULL, 0);
-    t->spec.outputs = 0;
-    t->spec.names = PCV_NAMES_PUBLISHED;
-    t->spec.origin = NULL;
-    while (r == 0 && p < end) {
-        const char *value = p + strlen(p) + 1;
-
-        r = pcv_spec_set(&t->spec, p, value);
-        p = value + strlen(value) + 1;
-    }
-    return r;
-}
-
 /* "auto", "auto:64": nested training, and the choice at the end. */
 static int choose_latents(pcv_trainer *t, const char *value)
 {
@@ -134,10 +107,72 @@ static int choose_latents(pcv_trainer *t, const char *value)
     return pcv_spec_set(&t->spec, "nested", counts);
 }
 
-static int set_model(pcv_trainer *t, const char *name, const char *value)
+static int apply(pcv_trainer *t, const char *name, const char *value)
 {
-    if (pcv_spec_set(&t->spec, name, value) < 0)
+    if (is_run_setting(name))
+        return pcv_run_set(&t->run, name, value);
+    if (!strcmp(name, "latents") && !strncmp(value, "auto", 4) &&
+        (value[4] == ':' || !value[4]))
+        return choose_latents(t, value);
+    return pcv_spec_set(&t->spec, name, value);
+}
+
+/* The settings of a model that is there; what it answers comes from the
+ * data. */
+static int take_model(pcv_trainer *t, const char *dir)
+{
+    pcv_net net;
+    int r;
+
+    if (pcv_net_load(&net, dir) < 0)
         return -1;
+    pcv_spec_free(&t->spec);
+    r = pcv_spec_copy(&t->spec, &net.spec);
+    pcv_net_free(&net);
+    if (r == 0)
+        r = pcv_spec_set_labels(&t->spec, NULL, 0);
+    t->spec.outputs = 0;
+    t->spec.names = PCV_NAMES_PUBLISHED;
+    t->spec.origin = NULL;
+    return r;
+}
+
+static int take_preset(pcv_trainer *t, const char *name)
+{
+    const pcv_preset *p = pcv_preset_find(name);
+
+    for (int i = 0; p && p->setting[i].name; i++)
+        if (apply(t, p->setting[i].name, p->setting[i].value) < 0)
+            return -1;
+    return p ? 0 : pcv_preset_unknown(name);
+}
+
+/* A preset and a model to begin from are what the settings that were given are
+ * laid over, wherever these stood. */
+static int rebuild(pcv_trainer *t)
+{
+    const char *p = t->given.data, *end = p + t->given.len;
+    pcv_run_spec was = t->run;
+    int r = 0;
+
+    pcv_spec_free(&t->spec);
+    pcv_spec_default(&t->spec);
+    pcv_run_default(&t->run);
+    if (*was.preset)
+        r = take_preset(t, was.preset);
+    if (r == 0 && *was.init)
+        r = take_model(t, was.init);
+    while (r == 0 && p < end) {
+        const char *value = p + strlen(p) + 1;
+
+        r = apply(t, p, value);
+        p = value + strlen(value) + 1;
+    }
+    return r;
+}
+
+static int record(pcv_trainer *t, const char *name, const char *value)
+{
     pcv_buf_add(&t->given, name, strlen(name) + 1);
     pcv_buf_add(&t->given, value, strlen(value) + 1);
     return t->given.failed ? pcv_fail(EX_OSERR, "out of memory") : 0;
@@ -145,22 +180,11 @@ static int set_model(pcv_trainer *t, const char *name, const char *value)
 
 int pcv_trainer_set(pcv_trainer *t, const char *name, const char *value)
 {
-    if (is_run_setting(name))
-        return pcv_run_set(&t->run, name, value) < 0 ? -1
-               : strcmp(name, "init") || !*value ? 0 : begin_from(t, value);
-    if (!strcmp(name, "latents") && !strncmp(value, "auto", 4) &&
-        (value[4] == ':' || !value[4]))
-        return choose_latents(t, value);
     if (is_given(name, value))
         return pcv_fail(EX_USAGE, "%s: '%s' cannot be trained", name, value);
-    return set_model(t, name, value);
-}
-
-/* What a checkpoint says: also what has no option. */
-static int restore(pcv_trainer *t, const char *name, const char *value)
-{
-    return is_run_setting(name) ? pcv_run_set(&t->run, name, value)
-                                : set_model(t, name, value);
+    if (apply(t, name, value) < 0 || record(t, name, value) < 0)
+        return -1;
+    return strcmp(name, "init") && strcmp(name, "preset") ? 0 : rebuild(t);
 }
 
 char *pcv_trainer_get(const pcv_trainer *t, const char *name)
@@ -174,7 +198,8 @@ char *pcv_trainer_get(const pcv_trainer *t, const char *name)
     return b.data;
 }
 
-/* Lines of name=value, as the loop wrote them. */
+/* Lines of name=value, as the loop wrote them: all settings, also those that
+ * have no option. */
 static int take_lines(pcv_trainer *t, char *text)
 {
     char *line, *value;
@@ -184,7 +209,7 @@ static int take_lines(pcv_trainer *t, char *text)
         if (!value)
             continue;
         *value++ = '\0';
-        if (restore(t, line, value) < 0)
+        if (apply(t, line, value) < 0)
             return -1;
     }
     return 1;

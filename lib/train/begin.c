@@ -14,33 +14,65 @@ static void add_setting(pcv_buf *b, const char *name, const pcv_buf *value)
     pcv_buf_printf(b, "%s=%s\n", name, value->data ? value->data : "");
 }
 
-static int make_settings(pcv_running *r)
+/* What has an option. */
+static void add_offered(const pcv_training *t, pcv_buf *b)
 {
     pcv_buf v = {0};
     const pcv_field *f;
-    const pcv_row *row;
-    pcv_spec standard;
 
     for (int i = 0; (f = pcv_spec_field(i)); i++) {
         pcv_buf_clear(&v);
-        pcv_spec_get(&r->t->spec, f->name, &v);
-        add_setting(&r->settings, f->name, &v);
+        pcv_spec_get(&t->spec, f->name, &v);
+        add_setting(b, f->name, &v);
     }
+    for (int i = 0; (f = pcv_run_field(i)); i++) {
+        pcv_buf_clear(&v);
+        pcv_run_get(&t->run, f->name, &v);
+        add_setting(b, f->name, &v);
+    }
+    pcv_buf_free(&v);
+}
+
+/* What only a model to begin from can have brought. */
+static void add_rest(const pcv_training *t, pcv_buf *b)
+{
+    pcv_buf v = {0};
+    const pcv_row *row;
+    pcv_spec standard;
+
     pcv_spec_default(&standard);
     for (int i = 0; (row = pcv_spec_row(i)); i++)
         if ((row->flags & PCV_ROW_GIVEN) &&
-            !pcv_row_same(row, &r->t->spec, &standard)) {
+            !pcv_row_same(row, &t->spec, &standard)) {
             pcv_buf_clear(&v);
-            pcv_spec_get(&r->t->spec, row->field.name, &v);
-            add_setting(&r->settings, row->field.name, &v);
+            pcv_spec_get(&t->spec, row->field.name, &v);
+            add_setting(b, row->field.name, &v);
         }
-    for (int i = 0; (f = pcv_run_field(i)); i++) {
-        pcv_buf_clear(&v);
-        pcv_run_get(&r->t->run, f->name, &v);
-        add_setting(&r->settings, f->name, &v);
-    }
     pcv_buf_free(&v);
+}
+
+static int make_settings(pcv_running *r)
+{
+    add_rest(r->t, &r->settings);
+    add_offered(r->t, &r->settings);
     return r->settings.failed ? pcv_fail(EX_OSERR, "out of memory") : 0;
+}
+
+/* DIR/training.conf: the settings as pcv-train --config reads them. */
+int pcv_run_keep_settings(pcv_running *r)
+{
+    pcv_buf text = {0}, path = {0};
+    int result = -1;
+
+    add_offered(r->t, &text);
+    pcv_buf_printf(&path, "%s/training.conf", r->t->dir);
+    if (text.failed || path.failed)
+        pcv_fail(EX_OSERR, "out of memory");
+    else
+        result = pcv_save_file(path.data, text.data, text.len);
+    pcv_buf_free(&text);
+    pcv_buf_free(&path);
+    return result;
 }
 
 static int open_net(pcv_running *r)

@@ -290,7 +290,8 @@ static int begin(pcv_running *r)
         return 0;
     }
     pcv_run_tell(r, "start", none, none, r->fresh.data);
-    if (pcv_keeper_save(&r->keeper) != 0)
+    if (pcv_keeper_save(&r->keeper) != 0 ||
+        (pcv_run_writes(r) && pcv_run_keep_settings(r) < 0))
         return -1;
     pcv_run_tell(r, "checkpoint", none, none, NULL);
     return 0;

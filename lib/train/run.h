@@ -33,6 +33,8 @@ int pcv_run_open(pcv_running *r);
 void pcv_run_close(pcv_running *r);
 /* Are the parameters of all processes the same?  0 or -1. */
 int pcv_run_alike(pcv_running *r);
+/* Settings in a file beside the model.  0 or -1. */
+int pcv_run_keep_settings(pcv_running *r);
 /* Does this process write the directory? */
 bool pcv_run_writes(const pcv_running *r);
 

@@ -35,6 +35,7 @@ typedef struct {
     double mask;                /* fill: share of the bytes that are masked */
     int mask_words;             /* by whole words */
     double drop_parts;          /* probability of leaving a part out */
+    char preset[PCV_TEXT_SIZE]; /* what the other settings begin as; "" none */
     char init[PCV_TEXT_SIZE];   /* a model to begin from; "" none */
     int freeze;                 /* enum pcv_freeze */
     double margin;              /* latents=auto: points of accuracy */
@@ -67,6 +68,20 @@ int pcv_run_set(pcv_run_spec *r, const char *name, const char *value);
 void pcv_run_get(const pcv_run_spec *r, const char *name, pcv_buf *b);
 /* Is the setting another than its default? */
 bool pcv_run_given(const pcv_run_spec *r, const char *name);
+
+/* ---- presets.c: recipes ---------------------------------------------- */
+
+enum { PCV_MOST_PRESET = 32 };
+typedef struct {
+    const char *name, *help;
+    struct {
+        const char *name, *value;
+    } setting[PCV_MOST_PRESET];         /* ended by one without a name */
+} pcv_preset;
+
+const pcv_preset *pcv_preset_row(int i);        /* NULL past the end */
+const pcv_preset *pcv_preset_find(const char *name);    /* NULL */
+int pcv_preset_unknown(const char *name);       /* -1, the message lists them */
 
 /* ---- optimizer.c: AdamW and LAMB ------------------------------------- */
 

@@ -1,0 +1,93 @@
+/* presets.c - recipes: the settings that suit a kind of data, each of which may
+ * be given otherwise.  The figures that they reach stand in pcv-train(1). */
+#include "train.h"
+
+#include <string.h>
+
+static const pcv_preset presets[] = {
+    { "pixels", "pictures of about 28x28, pixel by pixel", {
+        { "bands", "14" }, { "latents", "32" }, { "latent-channels", "128" },
+        { "blocks", "3" }, { "layers", "2" }, { "cross-attends", "3" },
+        { "shift", "1" }, { "learning-rate", "2e-3" }, { "warmup", "300" },
+        { "epochs", "6" } } },
+    { "sound", "short sounds, sample by sample", {
+        { "modality", "sound" }, { "samples", "8192" }, { "patch", "32" },
+        { "bands", "64" }, { "latents", "32" }, { "latent-channels", "128" },
+        { "blocks", "2" }, { "layers", "2" }, { "cross-attends", "2" },
+        { "cross-heads", "4" }, { "qk-channels", "64" },
+        { "v-channels", "128" }, { "delay", "1600" }, { "gain", "6" },
+        { "noise", "0.02" }, { "dropout", "0.1" }, { "weight-decay", "0.1" },
+        { "batch-size", "48" }, { "warmup", "200" }, { "epochs", "80" } } },
+    { "mel", "short sounds by bands of frequencies", {
+        { "modality", "sound" }, { "samples", "8192" }, { "mels", "40" },
+        { "bands", "16" }, { "latents", "32" }, { "latent-channels", "128" },
+        { "blocks", "2" }, { "layers", "2" }, { "cross-attends", "2" },
+        { "dropout", "0.1" }, { "weight-decay", "0.1" },
+        { "batch-size", "48" }, { "warmup", "200" }, { "epochs", "60" } } },
+    { "points", "sets of about 1,000 points", {
+        { "modality", "points" }, { "channels", "3" }, { "cube", "yes" },
+        { "length", "1024" }, { "bands", "16" }, { "max-resolution", "32" },
+        { "latents", "32" }, { "latent-channels", "96" },
+        { "dropout", "0.1" }, { "weight-decay", "0.1" },
+        { "batch-size", "32" }, { "warmup", "30" }, { "epochs", "30" } } },
+    { "bytes", "short texts, one a line behind its label", {
+        { "modality", "bytes" }, { "examples", "lines" },
+        { "position", "learned" }, { "length", "256" }, { "indent", "16" },
+        { "embedding", "128" }, { "latents", "32" },
+        { "latent-channels", "128" }, { "blocks", "2" }, { "layers", "2" },
+        { "cross-attends", "2" }, { "self-heads", "8" },
+        { "cross-heads", "8" }, { "dropout", "0.2" }, { "hide", "0.05" },
+        { "label-smoothing", "0.1" }, { "weight-decay", "0.1" },
+        { "warmup", "300" }, { "epochs", "30" } } },
+    { "fill", "running text whose masked bytes are to be told", {
+        { "modality", "bytes" }, { "task", "fill" }, { "examples", "text" },
+        { "position", "learned" }, { "length", "64" }, { "special", "no" },
+        { "embedding", "128" }, { "latents", "32" },
+        { "latent-channels", "128" }, { "blocks", "1" }, { "layers", "4" },
+        { "self-heads", "8" }, { "cross-heads", "8" },
+        { "decoder-heads", "8" }, { "self-widening", "2" },
+        { "mask-words", "no" }, { "learning-rate", "2e-3" },
+        { "beta2", "0.98" }, { "weight-decay", "0.02" },
+        { "batch-size", "128" }, { "warmup", "500" }, { "epochs", "25" } } },
+    { "video", "clips of eight small pictures", {
+        { "modality", "video" }, { "channels", "3" }, { "frames", "8" },
+        { "height", "32" }, { "width", "32" }, { "picture-patch", "4" },
+        { "bands", "8" }, { "latents", "32" }, { "latent-channels", "128" },
+        { "blocks", "2" }, { "layers", "2" }, { "cross-attends", "2" },
+        { "dropout", "0.1" }, { "weight-decay", "0.1" },
+        { "batch-size", "16" }, { "warmup", "50" } } },
+    { "digits", "written and spoken digits in one model", {
+        { "parts", "image modality=image height=28 width=28 bands=12 "
+          "polarity=light-on-dark; sound modality=sound rate=8000 samples=8192 "
+          "mels=40 bands=16; digit modality=class" },
+        { "shared", "64" }, { "latents", "32" }, { "latent-channels", "88" },
+        { "blocks", "2" }, { "layers", "2" }, { "cross-attends", "2" },
+        { "drop-parts", "0.3" }, { "shift", "2" }, { "delay", "8" },
+        { "learning-rate", "2e-3" }, { "weight-decay", "0.1" },
+        { "warmup", "300" }, { "epochs", "8" } } },
+};
+
+const pcv_preset *pcv_preset_row(int i)
+{
+    return i >= 0 && i < (int)PCV_LEN(presets) ? &presets[i] : NULL;
+}
+
+const pcv_preset *pcv_preset_find(const char *name)
+{
+    for (size_t i = 0; i < PCV_LEN(presets); i++)
+        if (!strcmp(presets[i].name, name))
+            return &presets[i];
+    return NULL;
+}
+
+int pcv_preset_unknown(const char *name)
+{
+    pcv_buf names = {0};
+
+    for (size_t i = 0; i < PCV_LEN(presets); i++)
+        pcv_buf_printf(&names, "%s%s", i ? ", " : "", presets[i].name);
+    pcv_fail(EX_USAGE, "preset: '%s', want one of %s", name,
+             names.data ? names.data : "");
+    pcv_buf_free(&names);
+    return -1;
+}
