@@ -17,7 +17,7 @@ expect 'a run' 0 '' '*pcv-train: run: done after step 20, held out: loss *, '\
 check 'what it leaves' test "$(find run -type f | sort | xargs)" = \
     'run/checkpoint.previous.safetensors run/checkpoint.safetensors '\
 'run/config.json run/log.jsonl '\
-'run/model.safetensors'
+'run/model.safetensors run/training.conf'
 expect 'a finite model' 0 '*check      ok: all tensors finite' '' \
     pcv-inspect run
 expect '-q' 0 '' '' train -q -d quiet --epochs=5 "$data"
