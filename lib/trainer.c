@@ -129,9 +129,12 @@ static int take_model(pcv_trainer *t, const char *dir)
     pcv_spec_free(&t->spec);
     r = pcv_spec_copy(&t->spec, &net.spec);
     pcv_net_free(&net);
-    if (r == 0)
-        r = pcv_spec_set_labels(&t->spec, NULL, 0);
-    t->spec.outputs = 0;
+    for (int i = 0; r == 0 && i < pcv_spec_count(&t->spec); i++) {
+        pcv_spec *s = t->spec.parts ? &t->spec.part[i] : &t->spec;
+
+        if (!t->spec.parts || s->prep.modality == PCV_ONE_HOT)
+            r = pcv_spec_set_labels(s, NULL, 0);
+    }
     t->spec.names = PCV_NAMES_PUBLISHED;
     t->spec.origin = NULL;
     return r;
@@ -209,7 +212,7 @@ static int take_lines(pcv_trainer *t, char *text)
         if (!value)
             continue;
         *value++ = '\0';
-        if (apply(t, line, value) < 0)
+        if (apply(t, line, value) < 0 || record(t, line, value) < 0)
             return -1;
     }
     return 1;
@@ -251,8 +254,7 @@ int pcv_train(pcv_trainer *t, const char *data, const char *val,
                          .peers = t->peers };
     int r;
 
-    if (pcv_augment_check(&t->run, &t->spec) < 0 ||
-        pcv_spec_copy(&run.spec, &t->spec) < 0)
+    if (pcv_spec_copy(&run.spec, &t->spec) < 0)
         return -1;
     r = pcv_training_run(&run);
     pcv_spec_free(&run.spec);
@@ -337,7 +339,7 @@ static int adopt(const pcv_model *m, pcv_dataset *d, const pcv_columns_of *of)
                               (size_t)s->outputs) < 0)
             return -1;
     }
-    return 0;
+    return pcv_answers_fit(d, &m->net.spec, of);
 }
 
 /* The row and the column of an example in the matrix. */

@@ -285,6 +285,36 @@ static void put_labels(void)
     put("labels.idx", &b);
 }
 
+/* The same examples for other tasks: every third picture, and every fourth of
+ * its copies as an array, is absent from the parts. */
+static void put_lists(void)
+{
+    pcv_buf tags = {0}, values = {0}, parts = {0}, lines = {0}, text = {0};
+
+    pcv_buf_puts(&parts, "kind\trows\timage\tmore\n");
+    for (int e = 0; e < EXAMPLES; e++) {
+        int k = label_of(e);
+        char image[32] = "-", rows[32] = "-";
+
+        if (e % 3)
+            snprintf(image, sizeof image, "images.idx#%d", e);
+        if (e % 4 || !(e % 3))
+            snprintf(rows, sizeof rows, "images.idx#%d", e);
+        pcv_buf_printf(&tags, "images.idx#%d\t%s%s\n", e, k & 1 ? "odd" : "",
+                       k == 2 ? "two,high" : "");
+        pcv_buf_printf(&values, "images.idx#%d\t%d.5,-%d\n", e, k, e);
+        pcv_buf_printf(&parts, "%s\t%s\t%s\t%d\n", e % 5 ? "a" : "b", rows,
+                       image, k);
+        pcv_buf_printf(&lines, "%d\tword %d and %c%c\n", k, e, 'a' + k, 'z' - k);
+        pcv_buf_printf(&text, "To be %d, or not to be %d.\n", e, k);
+    }
+    put("tags.tsv", &tags);
+    put("values.tsv", &values);
+    put("parts.tsv", &parts);
+    put("lines.tsv", &lines);
+    put("text", &text);
+}
+
 static void put_data(void)
 {
     static const int dim[] = { EXAMPLES, SIDE, SIDE };
@@ -299,6 +329,7 @@ static void put_data(void)
         }
     put("images.idx", &b);
     put_labels();
+    put_lists();
 }
 
 /* Pictures as floats, one value of one of them a special one. */
@@ -326,6 +357,8 @@ static void put_floats(float special)
 
 #define SMALL "height=6 width=6 bands=2 latents=4 latent-channels=8 " \
               "self-heads=2 layers=1 "
+#define TEXT "modality=bytes length=12 position=learned embedding=6 " \
+             "latents=4 latent-channels=8 self-heads=2 layers=1 "
 #define SHORT "steps=12 batch-size=4 val-split=0.2 warmup=3 eval-every=3 "
 /* Room for some activations of SMALL's 0.0196 MB of floats, not for all. */
 #ifdef PCV_DOUBLE
@@ -347,9 +380,36 @@ static const run_case runs[] = {
     { "the last, not the best", SMALL, SHAKEN "keep-best=no eval-every=0" },
     { "recomputed", SMALL, SHAKEN TIGHT " clip=0" },
     { "reconstruction", SMALL "task=reconstruct decoder=grid query-bands=2",
-      SHAKEN "points=5 schedule=step" },
+      SHAKEN "points=5 schedule=step label-smoothing=0" },
     { "epochs", SMALL, SHAKEN "steps=-1 epochs=1.4 batch-size=5" },
+    { "mixed", SMALL, SHAKEN "mixup=0.4 cutmix=1 batch-size=5" },
+    { "nested", SMALL "nested=1,2", SHAKEN },
+    { "frozen", SMALL, SHAKEN "freeze=encoder" },
+    { "tags", SMALL "task=tags", SHAKEN "label-smoothing=0" },
+    { "numbers", SMALL "task=values", SHAKEN "label-smoothing=0" },
+    { "lines", TEXT, SHORT "examples=lines dropout=0.1 indent=3 hide=0.1" },
+    { "masked bytes of lines", TEXT "task=fill",
+      SHORT "examples=lines mask=0.3 dropout=0.1" },
+    { "masked bytes of text", TEXT "task=fill tied=yes query-channels=6",
+      SHORT "examples=text mask=0.3 mask-words=no" },
+    { "parts", "latents=4 latent-channels=8 self-heads=2 layers=1 shared=6 "
+      "parts=image~modality=image~height=6~width=6~bands=2;"
+      "rows~modality=array~channels=6~length=6~bands=2;kind~modality=class;"
+      "more~modality=class~task=values", SHAKEN "drop-parts=0.3" },
 };
+
+/* What a run of that kind reads. */
+static const char *data_of(const run_case *c)
+{
+    if (strstr(c->run, "examples=lines"))
+        return "lines.tsv";
+    if (strstr(c->run, "examples=text"))
+        return "text";
+    return strstr(c->model, "parts=") ? "parts.tsv"
+           : strstr(c->model, "task=tags") ? "tags.tsv"
+           : strstr(c->model, "task=values") ? "values.tsv"
+           : "images.idx,labels.idx";
+}
 
 /* What happens in a run, and when to say stop or save. */
 typedef struct {
@@ -411,8 +471,7 @@ static void run_spec(pcv_run_spec *r, const char *settings)
 /* What pcv_training_run says. */
 static int train(const run_case *c, const char *dir, bool resume, watcher *w)
 {
-    pcv_training t = { .data = "images.idx,labels.idx", .dir = dir,
-                       .resume = resume, .watch = watch, .arg = w };
+    pcv_training t = { .data = data_of(c), .dir = dir, .resume = resume, .watch = watch, .arg = w };
     int r;
 
     model_spec(&t.spec, c->model);

@@ -331,7 +331,7 @@ static int meaning(char *const *label, size_t n, const char *name)
 
 int pcv_dataset_adopt(pcv_dataset *d, int column, char *const *label, size_t n)
 {
-    pcv_labels *l = &d->labels[column];
+    pcv_labels *l = &d->labels[column];     /* once */
     int *to = pcv_alloc(l->labels + 1, sizeof *to);
     const char **name = pcv_alloc(n, sizeof *name);
     int status = to && name ? 0 : -1;
@@ -348,12 +348,14 @@ int pcv_dataset_adopt(pcv_dataset *d, int column, char *const *label, size_t n)
             d->class[column][i] = to[d->class[column][i]];
     for (size_t k = 0; status == 0 && k < n; k++)
         name[k] = label[k];
-    pcv_free(to);
     if (status < 0) {
+        pcv_free(to);
         pcv_free(name);
         return -1;
     }
-    pcv_free(l->label);
+    l->was = l->label;          /* as the cells have them */
+    l->were = l->labels;
+    l->to = to;
     l->label = name;            /* names are the caller's, who outlives us */
     l->labels = n;
     return 0;

@@ -54,9 +54,12 @@ static size_t sort_labels(const char **label, size_t n,
 
 int pcv_labels_find(const pcv_labels *l, const char *s, size_t n)
 {
-    for (size_t k = 0; k < l->labels; k++)
-        if (strlen(l->label[k]) == n && memcmp(l->label[k], s, n) == 0)
-            return (int)k;
+    const char **name = l->was ? l->was : l->label;
+    size_t names = l->was ? l->were : l->labels;
+
+    for (size_t k = 0; k < names; k++)
+        if (strlen(name[k]) == n && memcmp(name[k], s, n) == 0)
+            return l->was ? l->to[k] : (int)k;
     return -1;
 }
 
@@ -64,6 +67,8 @@ void pcv_labels_free(pcv_labels *l)
 {
     pcv_free(l->label);
     pcv_free(l->own);
+    pcv_free(l->was);
+    pcv_free(l->to);
     *l = (pcv_labels){0};
 }
 
@@ -94,6 +99,13 @@ static int make_classes(pcv_labels *l, const char *const *cell, size_t n,
 
 /* ---- any of some ----------------------------------------------------- */
 
+static bool has_empty(const char *tags)
+{
+    size_t n = strlen(tags);
+
+    return *tags == ',' || strstr(tags, ",,") || (n && tags[n - 1] == ',');
+}
+
 /* The names stand one after the other in l->own, each ended by NUL. */
 static int make_tags(pcv_labels *l, const char *const *cell, size_t n)
 {
@@ -102,7 +114,11 @@ static int make_tags(pcv_labels *l, const char *const *cell, size_t n)
     char *s;
 
     for (size_t i = 0; i < n; i++)
-        if (cell[i] && *cell[i]) {
+        if (cell[i] && has_empty(cell[i])) {
+            pcv_buf_free(&text);
+            return pcv_fail(EX_DATAERR, "'%s' of example %zu: a tag between "
+                            "commas is empty", cell[i], i + 1);
+        } else if (cell[i] && *cell[i]) {
             pcv_buf_puts(&text, cell[i]);
             pcv_buf_add(&text, ",", 1);
         }

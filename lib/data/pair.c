@@ -112,6 +112,8 @@ int pcv_pair_array(pcv_pair *p, const char *path, const pcv_reading *how)
     int status = shown ? open_examples(p, path, shown, how) : -1;
 
     pcv_free(shown);
+    if (status < 0)
+        pcv_pair_close(p);
     return status;
 }
 

@@ -113,6 +113,9 @@ typedef struct {
     size_t labels;
     size_t width;               /* numbers */
     char *own;                  /* names that were made here */
+    const char **was;           /* tags that were given other numbers: their */
+    int *to;                    /* names in the cells, those numbers; */
+    size_t were;                /* how many */
 } pcv_labels;
 
 /* From n cells (NULL: absent).  class (n, CLASS only) is set. */

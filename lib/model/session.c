@@ -254,16 +254,21 @@ static void layout(pcv_session *s, pcv_arena *a)
     decoder_layout(s, a);
 }
 
-/* The axes of the input; of an absent part they are 0. */
+/* The axes of the input; of an absent part they are 0, of one without a grid
+ * its elements. */
 static void grid_of(const pcv_session *s, int len[1 + PCV_MOST_PARTS][3])
 {
     const pcv_batch *b = &s->batch;
 
     memset(len, 0, sizeof s->len);
     memcpy(len[0], b->len, sizeof b->len);
-    for (int i = 0; b->part && i < s->net->stem.spec.parts; i++)
-        if (b->part[i].tokens.tile)
-            memcpy(len[1 + i], b->part[i].len, sizeof b->part[i].len);
+    for (int i = 0; b->part && i < s->net->stem.spec.parts; i++) {
+        if (!b->part[i].tokens.tile)
+            continue;
+        memcpy(len[1 + i], b->part[i].len, sizeof b->part[i].len);
+        if (!len[1 + i][0])
+            len[1 + i][0] = b->part[i].tokens.n;
+    }
 }
 
 static size_t planned(pcv_session *s)

@@ -20,7 +20,7 @@ static const pcv_row rows[] = {
         "video|class|parts||flow" },
       OWN, "modality", PCV_ROW_WORD, AT(prep.modality), PCV_IMAGE, 0, 0 },
     { { "channels", "colours of a picture, columns of an array", "N" },
-      OWN, "channels", PCV_ROW_INT, AT(prep.channels), 1, 1, 4096 },
+      OWN, "channels", PCV_ROW_INT, AT(prep.channels), 1, 1, 1 << 20 },
     { { "height", "rows of a picture", "N" },
       OWN, "height", PCV_ROW_INT, AT(prep.height), 28, 1, 65535 },
     { { "width", "columns of a picture", "N" },
@@ -154,7 +154,7 @@ static const pcv_row rows[] = {
     { { "tied", "outputs are products with the embedding", "no|yes" },
       RARE, "tied", PCV_ROW_BOOL, AT(tied), 0, 0, 1 },
     { { "queries", "learned output queries", "N" },
-      RARE, "queries", PCV_ROW_INT, AT(queries), 1, 1, 1 << 24 },
+      GIVEN, "queries", PCV_ROW_INT, AT(queries), 1, 1, 1 << 24 },
     { { "query-channels", "width of learned queries; 0: latent-channels", "N" },
       RARE, "query_channels", PCV_ROW_INT,
       AT(query_channels), 0, 0, 65536 },
@@ -247,15 +247,28 @@ static int set_part_field(pcv_spec *part, const char *name, const char *s,
     char text[256], *equals;
 
     if (n >= sizeof text)
-        return pcv_fail(EX_USAGE, "parts: '%.*s ..' is too long", 32, s);
+        return pcv_fail(EX_USAGE, "'%.*s ..' is too long", 32, s);
     memcpy(text, s, n);
     text[n] = '\0';
     equals = strchr(text, '=');
     if (!equals)
-        return pcv_fail(EX_USAGE, "parts: '%s' of part '%s', want "
+        return pcv_fail(EX_USAGE, "'%s' of part '%s', want "
                         "setting=value", text, name);
     *equals++ = '\0';
     return pcv_table_set(&table, part, text, equals);
+}
+
+/* A part without a name would be called by its first setting. */
+static pcv_spec *new_part(pcv_spec *spec, char name[64], const char *s,
+                          size_t n)
+{
+    if (n >= 64 || memchr(s, '=', n)) {
+        pcv_fail(EX_USAGE, "'%.*s' is no name of a part: want a name of "
+                 "at most 63 bytes, then setting=value ..", (int)n, s);
+        return NULL;
+    }
+    snprintf(name, 64, "%.*s", (int)n, s);
+    return pcv_spec_add_part(spec, name);
 }
 
 /* s[0..n): a name, then settings, blanks between them.  A class is not looked
@@ -271,8 +284,7 @@ static int set_part(pcv_spec *spec, const char *s, size_t n)
         size_t len = strcspn(s, " \t\n;");
 
         if (len && !part) {
-            snprintf(name, sizeof name, "%.*s", (int)len, s);
-            if (!(part = pcv_spec_add_part(spec, name)))
+            if (!(part = new_part(spec, name, s, len)))
                 return -1;
             part->masked = -1;
         } else if (len && set_part_field(part, name, s, len) < 0) {
@@ -299,6 +311,18 @@ static void free_parts(pcv_spec *s)
     s->parts = 0;
 }
 
+/* The message of what went wrong, behind the name of the setting. */
+static int refuse_parts(void)
+{
+    int code = pcv_error_code();
+    char *what = pcv_strdup(pcv_error());
+
+    pcv_error_clear();
+    pcv_fail(code, "%s: %s", parts_field.name, what ? what : "");
+    pcv_free(what);
+    return -1;
+}
+
 static int set_parts(pcv_spec *spec, const char *text)
 {
     free_parts(spec);
@@ -306,7 +330,7 @@ static int set_parts(pcv_spec *spec, const char *text)
         size_t n = strcspn(text, ";");
 
         if (set_part(spec, text, n) < 0)
-            return -1;
+            return refuse_parts();
         text += n + (text[n] == ';');
     }
     if (spec->parts)
@@ -383,6 +407,10 @@ pcv_spec *pcv_spec_add_part(pcv_spec *s, const char *name)
     if (!s->part) {
         s->part = pcv_alloc(PCV_MOST_PARTS, sizeof *s->part);
         s->part_name = pcv_alloc(PCV_MOST_PARTS, sizeof *s->part_name);
+    }
+    if (at > 0 && !strcmp(s->part_name[at - 1], name)) {
+        pcv_fail(EX_DATAERR, "two parts are called '%s'", name);
+        return NULL;
     }
     if (s->parts == PCV_MOST_PARTS) {
         pcv_fail(EX_DATAERR, "more than %d parts", PCV_MOST_PARTS);
@@ -570,16 +598,29 @@ static int check_part(const pcv_spec *s)
 
 static int check_parts(const pcv_spec *s)
 {
+    int looked_at = 0;
+
     if ((s->prep.modality == PCV_PARTS) != (s->parts > 0))
         return pcv_fail(EX_DATAERR, "modality=parts goes with a list of "
                         "parts");
     for (int i = 0; i < s->parts; i++) {
-        if (s->part[i].parts)
+        const pcv_spec *p = &s->part[i];
+
+        if (p->parts)
             return pcv_fail(EX_DATAERR, "part '%s' has parts of its own",
                             s->part_name[i]);
-        if (check_part(&s->part[i]) < 0)
+        if (p->outputs && p->prep.modality != PCV_ONE_HOT &&
+            p->task != PCV_FILL && p->task != PCV_RECONSTRUCT)
+            return pcv_fail(EX_DATAERR, "part '%s' has outputs, want "
+                            "task=reconstruct or fill; labels are a part of "
+                            "modality=class", s->part_name[i]);
+        looked_at += !p->masked;
+        if (check_part(p) < 0)
             return -1;
     }
+    if (s->parts && !looked_at)
+        return pcv_fail(EX_DATAERR, "all parts are masked: nothing is looked "
+                        "at");
     if (pcv_spec_answers(s) < 1)
         return pcv_fail(EX_DATAERR, "no part has outputs: nothing is "
                         "answered");
@@ -608,6 +649,9 @@ int pcv_spec_check(const pcv_spec *s)
         divides("decoder-v-channels", decoder_v, "decoder-heads",
                 s->decoder_heads) < 0)
         return -1;
+    if (s->masked)
+        return pcv_fail(EX_DATAERR, "masked=yes is for a part: a model that "
+                        "looks at nothing has nothing to say");
     return s->parts || s->prep.modality == PCV_PARTS ? check_parts(s)
                                                      : check_part(s);
 }

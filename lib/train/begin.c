@@ -203,13 +203,54 @@ static int begin_alike(pcv_running *r)
     return pcv_run_alike(r);
 }
 
+static bool asks(const pcv_spec *s, int task)
+{
+    bool yes = s->parts == 0 && s->task == task;
+
+    for (int i = 0; i < s->parts; i++)
+        yes = yes || s->part[i].task == task;
+    return yes;
+}
+
+/* A setting that would do nothing is a mistake of somebody's. */
+static int check_use(const pcv_training *t)
+{
+    const pcv_spec *s = &t->spec;
+    const struct {
+        const char *setting, *other;
+        bool serves;
+    } rows[] = {
+        { "drop-parts", "a model of parts", s->parts > 1 },
+        { "points", "task=reconstruct", asks(s, PCV_RECONSTRUCT) },
+        { "mask", "task=fill", asks(s, PCV_FILL) },
+        { "mask-words", "task=fill", asks(s, PCV_FILL) },
+        { "margin", "choose-latents=yes", t->run.choose },
+        { "choose-latents", "nested counts", *s->nested },
+        { "label-smoothing", "task=classify", asks(s, PCV_CLASSIFY) },
+    };
+
+    for (size_t i = 0; i < PCV_LEN(rows); i++)
+        if (!rows[i].serves && pcv_run_given(&t->run, rows[i].setting))
+            return pcv_fail(EX_USAGE, "%s does nothing without %s",
+                            rows[i].setting, rows[i].other);
+    return 0;
+}
+
+static int check_held(const pcv_running *r)
+{
+    return r->t->run.choose && !r->splits.val.count
+               ? pcv_fail(EX_USAGE, "choose-latents wants held-out data: --val "
+                          "or val-split") : 0;
+}
+
 int pcv_run_open(pcv_running *r)
 {
     pcv_training *t = r->t;
 
     r->state.best = -(double)INFINITY;
-    if (pcv_splits_open(&r->splits, &t->spec, &t->run, t->data, t->val) < 0 ||
-        pcv_splits_identity(&r->splits, &r->data) < 0 ||
+    if (pcv_augment_check(&t->run, &t->spec) < 0 || check_use(t) < 0 ||
+        pcv_splits_open(&r->splits, &t->spec, &t->run, t->data, t->val) < 0 ||
+        check_held(r) < 0 || pcv_splits_identity(&r->splits, &r->data) < 0 ||
         make_settings(r) < 0 || open_net(r) < 0 || open_steps(r) < 0 ||
         (t->dir && pcv_run_writes(r) && make_directory(t->dir) < 0))
         return -1;

@@ -10,6 +10,12 @@ static const pcv_spec *part_spec(const pcv_feeding *f, int p)
     return pcv_spec_part(&f->net->spec, p);
 }
 
+/* Of random numbers: a place of a step has its own. */
+uint64_t pcv_feed_stream(const pcv_feeding *f, int i)
+{
+    return f->step * PCV_MOST_BATCH + (uint64_t)f->place[i];
+}
+
 /* ---- memory ---------------------------------------------------------- */
 
 static int most_asked(const pcv_feeding *f, int which)
@@ -28,11 +34,12 @@ static int open_target(pcv_feeding *f, int which)
 {
     pcv_target *t = &f->target[which];
     size_t outputs = (size_t)f->net->answer[which].outputs;
+    int task = pcv_spec_answer(&f->net->spec, which)->task;
     size_t rows;
 
     t->asked = most_asked(f, which);
     rows = (size_t)f->room * (size_t)t->asked;
-    if (t->asked < f->net->answer[which].n &&
+    if ((t->asked < f->net->answer[which].n || task == PCV_FILL) &&
         !(t->index = pcv_alloc(rows, sizeof *t->index)))
         return -1;
     t->want = pcv_alloc(rows * outputs, sizeof *t->want);
@@ -90,7 +97,7 @@ void pcv_feeding_close(pcv_feeding *f)
 static unsigned parts_of(const pcv_feeding *f, const uint32_t *order, int k)
 {
     size_t example = f->split->which[order[k]];
-    uint64_t stream = f->step * 65536 + (uint64_t)k;
+    uint64_t stream = f->step * PCV_MOST_BATCH + (uint64_t)k;
     unsigned have = 0, kept = 0;
 
     for (int p = 0; p < f->parts; p++)
@@ -162,7 +169,7 @@ static int make_part(pcv_feeding *f, int i, int p)
 {
     pcv_dataset *d = f->split->data;
     size_t example = f->split->which[f->order[f->place[i]]];
-    uint64_t stream = f->step * 65536 + (uint64_t)f->place[i];
+    uint64_t stream = pcv_feed_stream(f, i);
     const pcv_prep *prep = &part_spec(f, p)->prep;
     pcv_array *x = &f->x[i * f->parts + p];
     const pcv_media *m = pcv_dataset_get(d, example, f->of->part[p]);
@@ -222,7 +229,7 @@ static void mix_targets(pcv_feeding *f, int i, const real *other, double share)
 static int mix_item(pcv_feeding *f, int i, const pcv_array *other,
                     const real *want)
 {
-    uint64_t stream = f->step * 65536 + (uint64_t)f->place[i];
+    uint64_t stream = pcv_feed_stream(f, i);
     double share;
 
     if (pcv_mix(f->run, &f->net->spec.prep, stream, &f->x[i], other,

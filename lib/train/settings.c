@@ -12,7 +12,7 @@ static const pcv_row rows[] = {
     { { "epochs", "passes over the training data", "X" },
       0, "epochs", PCV_ROW_REAL, AT(epochs), 10, 0, BIG },
     { { "batch-size", "examples per step", "N" },
-      0, "batch", PCV_ROW_INT, AT(batch), 64, 1, 1 << 20 },
+      0, "batch", PCV_ROW_INT, AT(batch), 64, 1, PCV_MOST_BATCH },
     { { "optimizer", "how gradients become steps", "adamw|lamb" },
       0, "optimizer", PCV_ROW_WORD, AT(optimizer), PCV_ADAMW, 0, 0 },
     { { "learning-rate", "highest learning rate", "X" },
@@ -168,13 +168,23 @@ void pcv_run_get(const pcv_run_spec *r, const char *name, pcv_buf *b)
     pcv_table_get(&table, r, name, b);
 }
 
+/* Asked for each example: without a set of defaults to compare with. */
+static bool is_standard(const pcv_row *row, const pcv_run_spec *r)
+{
+    void *s = (void *)(uintptr_t)r;
+
+    if (row->type == PCV_ROW_TEXT)
+        return *((const char *)s + row->at) == '\0';
+    if (row->type == PCV_ROW_REAL)
+        return !(*pcv_row_real(s, row) < row->standard ||
+                 *pcv_row_real(s, row) > row->standard);
+    return *pcv_row_int(s, row) == (int)row->standard;
+}
+
 bool pcv_run_given(const pcv_run_spec *r, const char *name)
 {
-    pcv_run_spec standard;
-
-    pcv_run_default(&standard);
     for (size_t i = 0; i < PCV_LEN(rows); i++)
         if (!strcmp(rows[i].field.name, name))
-            return !pcv_row_same(&rows[i], r, &standard);
+            return !is_standard(&rows[i], r);
     return false;
 }

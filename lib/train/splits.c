@@ -34,6 +34,7 @@ static int names_from(pcv_spec *spec, const char *path, size_t labels)
         end = s + strcspn(s, "\n");
         if (*end)
             *end++ = '\0';
+        s[strcspn(s, "\r")] = '\0';
         if (n < labels)
             name[n] = s;
         n++;
@@ -126,6 +127,8 @@ void pcv_spec_reading(const pcv_spec *spec, pcv_reading *how)
 
 static int set_outputs(pcv_spec *s, size_t have, const char *what)
 {
+    if (have == 0)
+        return pcv_fail(EX_DATAERR, "the data have no %s for the task", what);
     if (s->outputs && (size_t)s->outputs != have)
         return pcv_fail(EX_DATAERR, "outputs is %d, but the data has %zu %s",
                         s->outputs, have, what);
@@ -179,6 +182,31 @@ static void take_input(pcv_spec *s)
                                                    : s->prep.channels;
 }
 
+/* Names of the classes go with one answer. */
+static int check_names(const pcv_spec *spec, const pcv_run_spec *run)
+{
+    int classes = 0;
+
+    for (int i = 0; i < spec->parts; i++)
+        classes += spec->part[i].prep.modality == PCV_ONE_HOT;
+    return *run->labels && classes > 1
+               ? pcv_fail(EX_USAGE, "labels: '%s' names the classes of one "
+                          "answer, the model has %d", run->labels, classes)
+               : 0;
+}
+
+/* What is looked at is read from files, a class from the list. */
+static int check_classes(const pcv_spec *spec)
+{
+    for (int i = 0; i < spec->parts; i++)
+        if (spec->part[i].prep.modality == PCV_ONE_HOT &&
+            !spec->part[i].masked)
+            return pcv_fail(EX_USAGE, "part '%s' is a class, which is answered "
+                            "and not looked at: want masked=yes",
+                            spec->part_name[i]);
+    return 0;
+}
+
 static int take_outputs(pcv_spec *spec, const pcv_run_spec *run,
                         const pcv_dataset *d, pcv_columns_of *of)
 {
@@ -196,6 +224,27 @@ static int take_outputs(pcv_spec *spec, const pcv_run_spec *run,
     }
     answer_columns(spec, of);
     return r;
+}
+
+/* Does each answer find as many labels, or numbers, as it has outputs? */
+int pcv_answers_fit(const pcv_dataset *d, const pcv_spec *spec,
+                    const pcv_columns_of *of)
+{
+    for (int i = 0; i < pcv_spec_answers(spec); i++) {
+        const pcv_spec *s = pcv_spec_answer(spec, i);
+        bool values = s->task == PCV_VALUES;
+        int c = of->answer[i];
+        size_t n = c < 0 ? (size_t)s->outputs
+                   : values ? pcv_dataset_width(d, c)
+                            : pcv_dataset_labels(d, c);
+
+        if (n != (size_t)s->outputs && (values || n > (size_t)s->outputs))
+            return pcv_fail(EX_DATAERR, "the data have %zu %s, the model's "
+                            "answer '%s' has %d outputs", n,
+                            values ? "numbers" : "labels",
+                            pcv_spec_answer_name(spec, i), s->outputs);
+    }
+    return 0;
 }
 
 /* Held-out data may have fewer labels than the training data, but no others. */
@@ -229,32 +278,44 @@ static void take_few(pcv_splits *s, const pcv_run_spec *r)
     s->val = s->train;
 }
 
-static int hold_out(pcv_splits *s, const pcv_run_spec *r, const char *val,
-                    const pcv_reading *how)
+static int open_held(pcv_splits *s, const char *val, const pcv_spec *spec,
+                     const pcv_reading *how)
 {
-    uint32_t n = (uint32_t)pcv_dataset_count(s->data), out;
-
-    s->order = pcv_alloc(n, sizeof *s->order);
-    if (!s->order)
+    if (!(s->held = pcv_dataset_open(val, &s->of.columns, how, KEEP)) ||
+        adopt_labels(s->data, s->held, &s->of) < 0 ||
+        pcv_answers_fit(s->held, spec, &s->of) < 0)
         return -1;
-    if (val) {
-        if (!(s->held = pcv_dataset_open(val, &s->of.columns, how, KEEP)) ||
-            adopt_labels(s->data, s->held, &s->of) < 0)
-            return -1;
-        s->val.data = s->held;
-        s->val.count = (uint32_t)pcv_dataset_count(s->held);
-        if (!(s->all = counting(s->val.count)))
-            return -1;
-        s->val.which = s->all;
-        for (uint32_t i = 0; i < n; i++)
-            s->order[i] = i;
-        out = 0;
-    } else {
+    s->val.data = s->held;
+    s->val.count = (uint32_t)pcv_dataset_count(s->held);
+    s->val.which = s->all = counting(s->val.count);
+    return s->all ? 0 : -1;
+}
+
+/* A share of the data.  Of running text it is the end: what is learned reaches
+ * into the next piece, so that the piece before the end belongs to neither. */
+static void split_off(pcv_splits *s, const pcv_run_spec *r)
+{
+    bool text = s->of.columns.form == PCV_EXAMPLES_TEXT;
+    uint32_t n = s->train.count, out = (uint32_t)floor(r->val_split * n);
+
+    if (!text)
         pcv_shuffle((uint64_t)r->seed, UINT64_MAX, s->order, n);
-        out = (uint32_t)floor(r->val_split * n);
-        s->val = (pcv_split){ s->data, s->order + (n - out), out };
-    }
-    s->train = (pcv_split){ s->data, s->order, n - out };
+    s->val = (pcv_split){ s->data, s->order + (n - out), out };
+    s->train.count = n - out - (text && out && n > out);
+}
+
+static int hold_out(pcv_splits *s, const pcv_run_spec *r, const char *val,
+                    const pcv_spec *spec, const pcv_reading *how)
+{
+    uint32_t n = (uint32_t)pcv_dataset_count(s->data);
+
+    if (!(s->order = counting(n)))
+        return -1;
+    s->train = (pcv_split){ s->data, s->order, n };
+    if (!val)
+        split_off(s, r);
+    else if (open_held(s, val, spec, how) < 0)
+        return -1;
     if (r->overfit)
         take_few(s, r);
     if (s->train.count == 0)
@@ -270,9 +331,10 @@ int pcv_splits_open(pcv_splits *s, pcv_spec *spec, const pcv_run_spec *r,
     memset(s, 0, sizeof *s);
     pcv_spec_reading(spec, &how);
     pcv_spec_columns(spec, r, &s->of);
-    if (!(s->data = pcv_dataset_open(data, &s->of.columns, &how, KEEP)) ||
+    if (check_names(spec, r) < 0 || check_classes(spec) < 0 ||
+        !(s->data = pcv_dataset_open(data, &s->of.columns, &how, KEEP)) ||
         take_outputs(spec, r, s->data, &s->of) < 0 ||
-        hold_out(s, r, val, &how) < 0) {
+        hold_out(s, r, val, spec, &how) < 0) {
         pcv_splits_close(s);
         return -1;
     }

@@ -13,6 +13,8 @@ enum pcv_schedule { PCV_COSINE, PCV_CONSTANT, PCV_STEP };
 enum pcv_flip { PCV_FLIP_NO, PCV_FLIP_HORIZONTAL, PCV_FLIP_VERTICAL,
                 PCV_FLIP_BOTH };
 
+enum { PCV_MOST_BATCH = 65536 };        /* items of a step */
+
 typedef struct {
     int steps;                  /* -1: epochs decide; 0: only initialise */
     double epochs;
@@ -179,6 +181,9 @@ typedef struct {
 /* What a model of that spec reads and wants. */
 void pcv_spec_columns(const pcv_spec *spec, const pcv_run_spec *r,
                       pcv_columns_of *of);
+/* Have the data's label columns what the model's answers need?  0 or -1. */
+int pcv_answers_fit(const pcv_dataset *d, const pcv_spec *spec,
+                    const pcv_columns_of *of);
 /* How its data are read, beside that. */
 void pcv_spec_reading(const pcv_spec *spec, pcv_reading *how);
 /* Opens the data and sets the spec's outputs and labels from it.  0 or -1. */
@@ -228,6 +233,8 @@ void pcv_feeding_close(pcv_feeding *f);
  * function of (seed, step, place in the batch).  0, or -1 naming the one. */
 int pcv_feed(pcv_feeding *f, const uint32_t *order, int whole, int first,
              int items, uint64_t step);
+/* The stream of item i's random numbers. */
+uint64_t pcv_feed_stream(const pcv_feeding *f, int i);
 /* Items from .. that have the same parts: how many. */
 int pcv_feed_group(const pcv_feeding *f, int from);
 

@@ -11,7 +11,8 @@ typedef struct {
     const pcv_spec *s;          /* of the answer */
     int i, column;              /* of the data; -1 */
     size_t example;
-    uint64_t stream;
+    uint64_t stream;            /* of random numbers; where nothing is learned
+                                   they are the example's own */
     const pcv_array *x;         /* the input that it is about, or NULL */
     int asked, outputs;
     int *index;                 /* asked, or NULL */
@@ -41,29 +42,32 @@ static void want_class(wish *w)
     w->want[class] += (real)(1 - smooth);
 }
 
-static void put(wish *w, void (*get)(const pcv_dataset *d, size_t i, int column,
-                                     float *v))
+static int put(wish *w, void (*get)(const pcv_dataset *d, size_t i, int column,
+                                    float *v))
 {
     float some[64], *v = w->outputs <= (int)PCV_LEN(some)
                              ? some : pcv_alloc((size_t)w->outputs, sizeof *v);
 
     if (!v)
-        return;
+        return -1;
     get(w->f->split->data, w->example, w->column, v);
     for (int k = 0; k < w->outputs; k++)
         w->want[k] = (real)v[k];
     if (v != some)
         pcv_free(v);
+    return 0;
 }
 
-static void want_label(wish *w, int task)
+static int want_label(wish *w, int task)
 {
     if (!pcv_dataset_has(w->f->split->data, w->example, w->column))
         want_nothing(w, 0);
     else if (task == PCV_CLASSIFY)
         want_class(w);
     else
-        put(w, task == PCV_TAGS ? pcv_dataset_tags : pcv_dataset_numbers);
+        return put(w, task == PCV_TAGS ? pcv_dataset_tags
+                                       : pcv_dataset_numbers);
+    return 0;
 }
 
 /* ---- masked bytes (Perceiver IO, section 4.1) ------------------------ */
@@ -91,7 +95,7 @@ static bool is_masked(const wish *w, const int32_t *id, int k)
 }
 
 /* Finds the places first: a word's beginning has to be read as it was. */
-static int want_bytes(wish *w)
+static void want_bytes(wish *w)
 {
     int32_t *id = w->x->data;
     int n = (int)w->x->dim[0], found = 0, outputs = w->outputs;
@@ -106,10 +110,7 @@ static int want_bytes(wish *w)
         w->want[(size_t)q * (size_t)outputs + (size_t)id[k]] = 1;
         id[k] = PCV_MASK;
     }
-    for (int q = found; q < w->asked; q++)
-        w->index[q] = 0;
     want_nothing(w, found);
-    return 0;
 }
 
 /* ---- the input itself ------------------------------------------------ */
@@ -169,20 +170,20 @@ static int want(pcv_feeding *f, int i, int which)
                .outputs = outputs };
 
     w.example = f->split->which[f->order[f->place[i]]];
-    w.stream = f->step * 65536 + (uint64_t)f->place[i];
+    w.stream = f->learn ? pcv_feed_stream(f, i) : w.example;
     w.index = t->index ? t->index + row : NULL;
     w.want = t->want + row * (size_t)outputs;
     w.x = own_input(f, i, w.s);
+    for (int q = 0; w.index && q < w.asked; q++)
+        w.index[q] = 0;
     if (w.column >= 0)
-        want_label(&w, w.s->task);
-    else if (!w.x)
+        return want_label(&w, w.s->task);
+    if (!w.x)
         want_nothing(&w, 0);
     else if (w.s->task == PCV_FILL)
-        return want_bytes(&w);
+        want_bytes(&w);
     else
         want_input(&w, f->net->answer[which].n);
-    for (int q = 0; w.index && !w.x && q < w.asked; q++)
-        w.index[q] = 0;
     return 0;
 }
 

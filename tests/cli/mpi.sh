@@ -84,7 +84,7 @@ for n in 2 3; do
 done
 check 'what they leave' test "$(find p2 -type f | sort | xargs)" = \
     'p2/checkpoint.previous.safetensors p2/checkpoint.safetensors '\
-'p2/config.json p2/log.jsonl p2/model.safetensors'
+'p2/config.json p2/log.jsonl p2/model.safetensors p2/training.conf'
 check 'a line for each step' test "$(grep -c '"ev":"step"' p2/log.jsonl)" -eq 100
 
 # ---- several modalities, some of which are left out; tags, whose scores are

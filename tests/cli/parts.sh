@@ -83,6 +83,24 @@ expect 'a count it was not trained for' 64 '' \
     '*3 latents: the model was trained for 1,2,4*' \
     pcv-classify -m model --latents=3 data/dark1.pgm
 
+# A text as long as the model takes has as many elements as one that is absent:
+# what comes before an input does not change its answer.
+printf 'sort\timage\twords\na\tdark1.pgm\ttext\nb\tdark2.pgm\t-\n' \
+    >data/texts
+printf 'fourteen bytes' >data/text
+expect 'pictures and texts' 0 '' '*' pcv-train -q -d words --val-split=0 \
+    --parts='image modality=image height=6 width=6 bands=2; words modality=bytes length=16 position=learned embedding=8; sort modality=class' \
+    --latents=4 --latent-channels=16 --steps=3 --batch-size=2 data/texts
+words() {
+    pcv-classify -m words --logits --all "$@" | cut -f3
+}
+inputs=(data/dark1.pgm data/dark2.pgm,data/text data/text data/bright1.pgm)
+equal 'each input as if it were alone' \
+    "$(for i in "${inputs[@]}"; do words "$i"; done)" "$(words "${inputs[@]}")"
+equal 'in another order, too' \
+    "$(for i in data/text data/dark1.pgm; do words "$i"; done)" \
+    "$(words data/text data/dark1.pgm)"
+
 expect 'a list without names' 65 '' '*is no part of the model*' \
     sh -c "grep -v kind data/list >list; pcv-train -q -d not --parts='$parts' list"
 expect 'a directory' 65 '' '*names one class for each file*' \
@@ -91,4 +109,25 @@ expect 'nothing is asked' 65 '' '*nothing is answered*' \
     sh -c "cut -f2- data/list >data/inputs
     pcv-train -q -d not --parts='image modality=image; sound modality=sound' \
         data/inputs"
+refuse() { # name, status, message, parts...
+    expect "$1" "$2" '' "$3" pcv-train -q -d not --parts="$4" "${@:5}" data/list
+}
+refuse 'a part without a name' 64 '*no name of a part*' 'modality=image; a modality=class'
+refuse 'two of one name' 64 "*two parts are called 'image'*" \
+    'image modality=image; image modality=image; kind modality=class'
+refuse 'a setting that there is not' 64 "*--parts: no setting 'size'*" 'image size=3'
+refuse 'no value' 64 '*want setting=value*' 'image modality'
+refuse 'labels of a picture' 65 '*labels are a part of modality=class*' \
+    'image modality=image outputs=3; sound modality=sound; kind modality=class'
+refuse 'a class that is looked at' 64 '*want masked=yes*' \
+    'image modality=image; sound modality=sound; kind modality=class masked=no'
+refuse 'nothing is looked at' 65 '*all parts are masked*' \
+    'image modality=image masked=yes; sound modality=sound masked=yes; kind modality=class'
+refuse 'an answer that the list has not' 65 '*no labels for the task*' \
+    'image modality=image; sound modality=sound; kind modality=class; more modality=class'
+expect 'parts are left out of parts alone' 64 '' \
+    '*drop-parts does nothing without a model of parts*' \
+    pcv-train -q -d not --drop-parts=0.2 data
+expect 'a model that looks at nothing' 65 '' '*masked=yes is for a part*' \
+    pcv-train -q -d not --masked=yes --val-split=0 "$root/tests/data/fashion/held-out"
 finish
