@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../lib/data/data.h"
@@ -260,6 +261,267 @@ static void pairs_refused(void **state)
     refuse("x", EX_DATAERR, "x:1: ");
 }
 
+/* ---- other columns --------------------------------------------------- */
+
+static pcv_dataset *open_as(const char *where, const pcv_columns *c)
+{
+    pcv_reading how;
+
+    pcv_reading_default(&how);
+    return pcv_dataset_open(where, c, &how, 1 << 20);
+}
+
+static void refuse_as(const char *where, const pcv_columns *c, const char *what)
+{
+    assert_null(open_as(where, c));
+    assert_failed(EX_DATAERR, what);
+}
+
+static const pcv_columns named = {
+    .column = { { "image", PCV_COLUMN_MEDIA, false },
+                { "kind", PCV_COLUMN_CLASS, false },
+                { "text", PCV_COLUMN_MEDIA, true } },
+    .columns = 3, .named = true,
+};
+
+static void named_columns(void **state)
+{
+    static const struct { const char *text, *what; } bad[] = {
+        { "image\tsize\n", "list:1: 'size' is no part of the model; the first "
+          "line names the columns: image, kind, text" },
+        { "image\timage\n", "list:1: a column twice" },
+        { "image\tkind\na.pgm\n", "list:2: fewer cells" },
+        { "image\tkind\na.pgm\tx\ty\n", "list:2: more cells" },
+        { "kind\timage\nx\t-\n", "list:2: nothing to look at" },
+        { "kind\timage\n", "list: no examples: want lines of the columns" },
+    };
+    pcv_dataset *d;
+
+    (void)state;
+    scratch_put("a.pgm", PGM "a.", 13);
+    scratch_put("t", PGM "t.", 13);
+    scratch_puts("list", "# c\nkind\ttext\timage\nx\t-\ta.pgm\n\nz\tt\t\r\n"
+                 "-\tt\ta.pgm\n");
+    d = open_as("list", &named);
+    assert_non_null(d);
+    assert_int_equal(pcv_dataset_count(d), 3);
+    assert_int_equal(pcv_dataset_labels(d, 1), 2);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pcv_dataset_has(d, (size_t)i, 0), i != 1);
+        assert_int_equal(pcv_dataset_has(d, (size_t)i, 2), i != 0);
+        assert_int_equal(pcv_dataset_class(d, (size_t)i, 1), i == 2 ? -1 : i);
+    }
+    assert_string_equal(pcv_dataset_name(d, 1), "t");
+    assert_int_equal(pcv_dataset_get(d, 2, 0)->kind, PCV_MEDIA_IMAGE);
+    assert_int_equal(pcv_dataset_get(d, 2, 2)->kind, PCV_MEDIA_BYTES);
+    pcv_dataset_close(d);
+    for (size_t i = 0; i < PCV_LEN(bad); i++) {
+        scratch_puts("list", bad[i].text);
+        refuse_as("list", &named, bad[i].what);
+    }
+    assert_int_equal(mkdir("dir", 0777), 0);
+    refuse_as("dir", &named, "dir: a directory names one class");
+}
+
+static pcv_columns wanting(int kind)
+{
+    pcv_columns c = pcv_columns_labelled;
+
+    c.column[1].kind = kind;
+    return c;
+}
+
+static void tags(void **state)
+{
+    pcv_columns c = wanting(PCV_COLUMN_TAGS);
+    char *other[] = { "wet", "cat", "dog", "hot" };
+    pcv_dataset *d;
+    float t[4];
+
+    (void)state;
+    scratch_put("a.pgm", PGM "a.", 13);
+    scratch_puts("list", "a.pgm\tdog,cat\na.pgm\t\na.pgm\thot\n");
+    d = open_as("list", &c);
+    assert_non_null(d);
+    assert_labels(d, "cat dog hot");
+    pcv_dataset_tags(d, 0, 1, t);
+    assert_true(t[0] == 1 && t[1] == 1 && t[2] == 0);
+    pcv_dataset_tags(d, 1, 1, t);
+    assert_true(t[0] == 0 && t[1] == 0 && t[2] == 0);
+    assert_int_equal(pcv_dataset_adopt(d, 1, other, 4), 0);
+    pcv_dataset_tags(d, 0, 1, t);
+    assert_true(t[0] == 0 && t[1] == 1 && t[2] == 1 && t[3] == 0);
+    pcv_dataset_close(d);
+    scratch_puts("list", "a.pgm\t3,0\n");
+    d = open_as("list", &c);
+    assert_int_equal(pcv_dataset_adopt(d, 1, other, 4), 0);
+    pcv_dataset_tags(d, 0, 1, t);
+    assert_true(t[0] == 1 && t[1] == 0 && t[2] == 0 && t[3] == 1);
+    pcv_dataset_close(d);
+    scratch_puts("list", "a.pgm\tdog,,cat\n");
+    refuse_as("list", &c, "'dog,,cat' of example 1: a tag between commas is");
+}
+
+static void numbers(void **state)
+{
+    static const struct { const char *text, *what; } bad[] = {
+        { "a.pgm\t1,2\na.pgm\t1\n", "example 2 has 1 numbers, those before it "
+          "2" },
+        { "a.pgm\t1,x\n", "'1,x' of example 1: want numbers" },
+        { "a.pgm\tinf\n", "'inf' of example 1: want numbers" },
+        { "a.pgm\t1,\n", "'1,' of example 1: want numbers" },
+    };
+    pcv_columns c = wanting(PCV_COLUMN_NUMBERS);
+    pcv_dataset *d;
+    float v[2];
+
+    (void)state;
+    scratch_put("a.pgm", PGM "a.", 13);
+    scratch_puts("list", "a.pgm\t0.5,-3e2\na.pgm\t1,2\n");
+    d = open_as("list", &c);
+    assert_non_null(d);
+    assert_int_equal(pcv_dataset_width(d, 1), 2);
+    pcv_dataset_numbers(d, 0, 1, v);
+    assert_true(v[0] == (float)0.5 && v[1] == -300);
+    pcv_dataset_close(d);
+    for (size_t i = 0; i < PCV_LEN(bad); i++) {
+        scratch_puts("list", bad[i].text);
+        refuse_as("list", &c, bad[i].what);
+    }
+}
+
+/* Fewer labels than are known are numbered as those. */
+static void adopted(void **state)
+{
+    char *known[] = { "ant", "bee", "cow" }, *none[] = { "dog" };
+    pcv_dataset *d;
+
+    (void)state;
+    scratch_put("a.pgm", PGM "a.", 13);
+    scratch_puts("list", "a.pgm\tcow\na.pgm\tbee\n");
+    d = open_dataset("list", 0);
+    assert_int_equal(pcv_dataset_adopt(d, 1, none, 1), -1);
+    assert_failed(EX_DATAERR, "the label 'bee' is not one of the 1 that are");
+    assert_int_equal(pcv_dataset_class(d, 0, 1), 1);
+    assert_int_equal(pcv_dataset_adopt(d, 1, known, 3), 0);
+    assert_labels(d, "ant bee cow");
+    assert_int_equal(pcv_dataset_class(d, 0, 1), 2);
+    assert_int_equal(pcv_dataset_class(d, 1, 1), 1);
+    pcv_dataset_close(d);
+    scratch_puts("list", "a.pgm\t2\na.pgm\t0\n");
+    d = open_dataset("list", 0);
+    assert_int_equal(pcv_dataset_adopt(d, 1, known, 3), 0);
+    assert_int_equal(pcv_dataset_class(d, 0, 1), 2);
+    assert_int_equal(pcv_dataset_class(d, 1, 1), 0);
+    pcv_dataset_close(d);
+}
+
+/* ---- items of arrays, texts ------------------------------------------ */
+
+static void numbered_items(void **state)
+{
+    pcv_dataset *d;
+
+    (void)state;
+    scratch_put("x", images, sizeof images - 1);
+    scratch_put("x.gz", images_gz, sizeof images_gz - 1);
+    scratch_put("x#7", PGM "a.", 13);
+    scratch_puts("list", "x#2\tp\nx.gz#1\tq\nx#7\tp\nx#3\tp\n");
+    d = open_dataset("list", 1 << 20);
+    assert_example(d, 0, "x#2", 0, "cc");
+    assert_example(d, 1, "x.gz#1", 1, "bb");
+    assert_example(d, 2, "x#7", 0, "a.");
+    assert_null(pcv_dataset_get(d, 3, 0));
+    assert_failed(EX_DATAERR, "x#3: the file has 3 items");
+    pcv_dataset_close(d);
+    scratch_puts("list", "y#2\tp\n");
+    refuse("list", EX_NOINPUT, "list:1: y#2: No such file");
+}
+
+static void assert_text(pcv_dataset *d, size_t i, const char *text)
+{
+    const pcv_media *m = pcv_dataset_get(d, i, 0);
+
+    assert_non_null(m);
+    assert_int_equal(m->kind, PCV_MEDIA_BYTES);
+    assert_int_equal(m->array.dim[0], strlen(text));
+    assert_memory_equal(m->array.data, text, strlen(text));
+}
+
+static void lines(void **state)
+{
+    pcv_columns c = pcv_columns_labelled;
+    pcv_dataset *d;
+
+    (void)state;
+    c.form = PCV_EXAMPLES_LINES;
+    scratch_puts("texts", "7\tone\ttwo\r\n\n3\t\n7\tlast");
+    d = open_as("texts", &c);
+    assert_non_null(d);
+    assert_int_equal(pcv_dataset_count(d), 3);
+    assert_labels(d, "3 7");
+    assert_int_equal(pcv_dataset_class(d, 0, 1), 1);
+    assert_string_equal(pcv_dataset_name(d, 2), "texts:4");
+    assert_text(d, 0, "one\ttwo");
+    assert_text(d, 1, "");
+    assert_text(d, 2, "last");
+    pcv_dataset_close(d);
+    scratch_puts("texts", "7\tone\nno label\n");
+    refuse_as("texts", &c, "texts:2: want label<TAB>text");
+    c.columns = 1;              /* what stands before the tab counts nothing */
+    d = open_as("texts", &c);
+    assert_text(d, 0, "one");
+    assert_text(d, 1, "no label");
+    pcv_dataset_close(d);
+    scratch_puts("texts", "\n\n");
+    refuse_as("texts", &c, "texts: no lines of text");
+}
+
+/* Each piece with as many bytes again behind it, where the file has them. */
+static void running_text(void **state)
+{
+    pcv_columns c = { .column = { { "", PCV_COLUMN_MEDIA, true } },
+                      .columns = 1, .form = PCV_EXAMPLES_TEXT, .piece = 4 };
+    pcv_dataset *d;
+
+    (void)state;
+    scratch_puts("dir/a", "0123456789");
+    scratch_puts("dir/b/c", "xyz");
+    d = open_as("dir/a", &c);
+    assert_int_equal(pcv_dataset_count(d), 3);
+    assert_text(d, 0, "01234567");
+    assert_text(d, 1, "456789");
+    assert_text(d, 2, "89");
+    assert_string_equal(pcv_dataset_name(d, 1), "dir/a@4");
+    pcv_dataset_close(d);
+    d = open_as("dir", &c);
+    assert_int_equal(pcv_dataset_count(d), 4);
+    assert_text(d, 3, "xyz");
+    pcv_dataset_close(d);
+    scratch_puts("none", "");
+    refuse_as("none", &c, "none: no text");
+}
+
+/* Files without labels: all below a directory, or a list of names. */
+static void unlabelled(void **state)
+{
+    pcv_columns c = { .column = { { "", PCV_COLUMN_MEDIA, false } },
+                      .columns = 1 };
+    pcv_dataset *d;
+
+    (void)state;
+    scratch_put("set/a.pgm", PGM "a.", 13);
+    scratch_put("set/b/c.pgm", PGM "c.", 13);
+    d = open_as("set", &c);
+    assert_int_equal(pcv_dataset_count(d), 2);
+    pcv_dataset_close(d);
+    scratch_puts("list", "set/a.pgm\nset/b/c.pgm\twhatever\tit is\n");
+    d = open_as("list", &c);
+    assert_int_equal(pcv_dataset_count(d), 2);
+    assert_string_equal(pcv_dataset_name(d, 1), "set/b/c.pgm");
+    pcv_dataset_close(d);
+}
+
 /* ---- what is kept ---------------------------------------------------- */
 
 /* count pictures of two bytes under as many names. */
@@ -434,7 +696,9 @@ int main(void)
         TEST(pairs),
         TEST(pairs_are_put_in_order),
         TEST(pairs_refused),
-        TEST(keeps_as_much_as_told),
+        TEST(named_columns), TEST(tags), TEST(numbers), TEST(adopted),
+        TEST(numbered_items), TEST(lines), TEST(running_text),
+        TEST(unlabelled), TEST(keeps_as_much_as_told),
         TEST(several_threads),
         TEST(every_allocation_may_fail),
         TEST(test_identity),
