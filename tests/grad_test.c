@@ -567,7 +567,7 @@ static void run_block(const pcv_block_shape *s, int which, int form,
 {
     pcv_params p = {0};
     blocking k = { .tokens = t, .items = 2, .n = 5, .form = form,
-                   .pass = { 5, 9, dropout }, 0 };
+                   .pass = { 5, 9, dropout, 0 } };
     size_t nx = 10 * (size_t)s->d;
     real *x = help_normal(90, nx, 1), *dx = help_normal(91, nx, 1);
     check c = { .name = t ? "cross block" : "self block", .which = which,
