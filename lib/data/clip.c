@@ -1,6 +1,6 @@
 /* clip.c - a directory as a clip: its pictures in bytewise order are the
  * frames, and the one sound among its files goes with them.  What a file is,
- * its first bytes tell. */
+ * its first bytes tell.  As a medium, pictures of a clip have one size. */
 #include "parts.h"
 
 #include <string.h>
@@ -74,4 +74,61 @@ void pcv_clip_close(pcv_clip *c)
     pcv_buf_free(&c->at);
     pcv_free(c->sound);
     pcv_free(c);
+}
+
+/* ---- as a medium ----------------------------------------------------- */
+
+/* Picture i of n into out, which has the room once it has the first. */
+static int put(pcv_media *out, const pcv_media *m, const char *path, size_t i,
+               size_t n)
+{
+    const pcv_array *one = &m->array;
+    size_t bytes = pcv_array_count(one);
+
+    if (m->kind != PCV_MEDIA_IMAGE)
+        return pcv_fail(EX_DATAERR, "%s: is not a picture", path);
+    if (i == 0) {
+        *out = (pcv_media){ PCV_MEDIA_CLIP, { PCV_U8, 4, { n, one->dim[0],
+                            one->dim[1], one->dim[2] }, NULL }, 0 };
+        if (!(out->array.data = pcv_alloc(n, bytes)))
+            return -1;
+    }
+    if (memcmp(out->array.dim + 1, one->dim, 3 * sizeof *one->dim))
+        return pcv_fail(EX_DATAERR, "%s: picture of %zu x %zu pixels and %zu "
+                        "colours, the first of this clip has %zu x %zu and "
+                        "%zu", path, one->dim[1], one->dim[0], one->dim[2],
+                        out->array.dim[2], out->array.dim[1],
+                        out->array.dim[3]);
+    memcpy((char *)out->array.data + i * bytes, one->data, bytes);
+    return 0;
+}
+
+static int add_frame(const pcv_clip *c, size_t i, size_t n,
+                     const pcv_reading *how, pcv_media *out)
+{
+    size_t all = pcv_clip_count(c);
+    const char *path = pcv_clip_picture(c, i < all ? i : all - 1);
+    pcv_media m;
+    int r;
+
+    if (pcv_decode_file(path, how, &m) < 0)
+        return -1;
+    r = put(out, &m, path, i, n);
+    pcv_media_free(&m);
+    return r;
+}
+
+int pcv_clip_decode(const char *dir, size_t n, const pcv_reading *how,
+                    pcv_media *out)
+{
+    pcv_clip *c = pcv_clip_open(dir);
+    int r = c ? 0 : -1;
+
+    memset(out, 0, sizeof *out);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = add_frame(c, i, n, how, out);
+    if (r < 0)
+        pcv_media_free(out);
+    pcv_clip_close(c);
+    return r;
 }

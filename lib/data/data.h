@@ -9,7 +9,7 @@
 /* ---- media: a decoded file ------------------------------------------- */
 
 enum pcv_media_kind { PCV_MEDIA_IMAGE = 1, PCV_MEDIA_SOUND, PCV_MEDIA_BYTES,
-                      PCV_MEDIA_ARRAY };
+                      PCV_MEDIA_ARRAY, PCV_MEDIA_CLIP };
 
 /* IMAGE  U8 [height][width][channels], 1 grey or 3 RGB: alpha is laid on
  *        white, 16 bits are rounded to 8, EXIF orientation applied.
@@ -17,7 +17,9 @@ enum pcv_media_kind { PCV_MEDIA_IMAGE = 1, PCV_MEDIA_SOUND, PCV_MEDIA_BYTES,
  *        [-1, 1], the mean of the channels, at `rate`.
  * BYTES  U8 [n].
  * ARRAY  as the file has it (.npy, one item of idx, --raw); .flo is F32
- *        [height][width][2]. */
+ *        [height][width][2].
+ * CLIP   U8 [pictures][height][width][channels]: pictures of one size; of no
+ *        file, but of a directory. */
 typedef struct {
     int kind;
     pcv_array array;
@@ -157,6 +159,10 @@ const char *pcv_clip_picture(const pcv_clip *c, size_t i);
 size_t pcv_clip_count(const pcv_clip *c);
 const char *pcv_clip_sound(const pcv_clip *c);  /* NULL: none */
 void pcv_clip_close(pcv_clip *c);               /* NULL ok */
+/* The first n > 0 pictures of a directory as a medium; where there are fewer,
+ * the last one again.  0 or -1. */
+int pcv_clip_decode(const char *dir, size_t n, const pcv_reading *how,
+                    pcv_media *out);
 
 /* A whole file as a medium.  0 or -1. */
 int pcv_decode_file(const char *path, const pcv_reading *how, pcv_media *out);
@@ -169,8 +175,10 @@ int pcv_decode_file(const char *path, const pcv_reading *how, pcv_media *out);
  * BYTES  I32 [n] ids: byte + 6, special tokens 0 to 5 (PAD BOS EOS MASK CLS
  *        SEP)
  * POINTS F32 [n][channels]
+ * VIDEO  F32 [frames][3][height][width], of a CLIP
  * An ARRAY whose shape is already that ([3,H,W] float, [n] integer ids, ..)
- * goes in as it is; [H,W] or [H,W,3] of U8 is a picture.  0 or -1. */
+ * goes in as it is; [H,W] or [H,W,3] of U8 is a picture, [T,H,W,3] a clip.
+ * 0 or -1. */
 int pcv_prepare(const pcv_prep *prep, const pcv_media *m, const char *name,
                 pcv_array *out);
 /* n pictures of one size as F32 [n][channels][height][width].  0 or -1. */
@@ -215,6 +223,8 @@ typedef struct {
     const char *name;           /* in the first line of a list */
     int kind;
     bool bytes;                 /* media: any file is bytes */
+    size_t frames;              /* media: a directory is a clip of so many
+                                   pictures; 0: no directory is an example */
 } pcv_column;
 
 /* Where the examples of some DATA are. */
@@ -237,7 +247,8 @@ typedef struct {
 extern const pcv_columns pcv_columns_labelled;  /* files and classes */
 
 /* FILES: a directory per class (DIR/label/file; without a label column all
- * files below DIR), a list (path<TAB>label, or a column each; paths relative to
+ * files below DIR; where a column takes clips, a directory below DIR/label or
+ * DIR is one), a list (path<TAB>label, or a column each; paths relative to
  * the list; an item of an idx or .npy file is FILE#12; "-" or nothing: absent),
  * an idx or .npy pair (EXAMPLES,LABELS; also gzipped): recognised from what is
  * there.  The files are scanned once; decoded media are kept up to `keep`

@@ -49,8 +49,8 @@ struct pcv_dataset {
 };
 
 const pcv_columns pcv_columns_labelled = {
-    .column = { { "", PCV_COLUMN_MEDIA, false },
-                { "label", PCV_COLUMN_CLASS, false } },
+    .column = { { "", PCV_COLUMN_MEDIA, false, 0 },
+                { "label", PCV_COLUMN_CLASS, false, 0 } },
     .columns = 2,
 };
 
@@ -590,10 +590,13 @@ static int decode(pcv_dataset *d, size_t i, int column, pcv_media *m)
 {
     const char *path = cell_of(d, i, column);
     size_t mark = pcv_item_mark(path);
+    size_t frames = d->columns.column[column].frames;
     pcv_reading how = d->how;
     struct stat st;
 
     how.bytes = d->columns.column[column].bytes;
+    if (frames && pcv_walk_is_directory(path))
+        return pcv_clip_decode(path, frames, &how, m);
     if (path[mark] && stat(path, &st) < 0)
         return decode_numbered(d, path, mark, m);
     return pcv_decode_file(path, &how, m);

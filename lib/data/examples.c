@@ -53,17 +53,46 @@ static int check_file(const char *path)
     return -1;
 }
 
+/* Is the file below the directory that was added last? */
+static bool is_below_last(const pcv_examples *e, const char *path)
+{
+    size_t row = (size_t)e->columns->columns * sizeof(size_t), at, n;
+
+    if (e->cells.len == 0)
+        return false;
+    memcpy(&at, e->cells.data + e->cells.len - row, sizeof at);
+    n = strlen(e->text.data + at);
+    return !strncmp(e->text.data + at, path, n) && path[n] == '/';
+}
+
+/* How much of the path of a file is the example: where directories are clips,
+ * a picture in one below DIR or its label, from name on, stands for all that
+ * are there. */
+static size_t example_length(const pcv_examples *e, const char *path,
+                             const char *name)
+{
+    const char *slash = strrchr(name, '/');
+
+    if (!e->columns->column[0].frames || !slash)
+        return strlen(path);
+    if (is_below_last(e, path))
+        return 0;
+    return pcv_media_guess(path) == PCV_MEDIA_IMAGE ? (size_t)(slash - path)
+                                                    : strlen(path);
+}
+
 /* path is DIR, a slash and more. */
 static int add_file(pcv_examples *e, const char *path, const char *rest)
 {
     const char *slash = strchr(rest, '/');
-    size_t cell[PCV_MOST_COLUMNS];
+    const char *name = slash && is_labelled(e) ? slash + 1 : rest;
+    size_t cell[PCV_MOST_COLUMNS], n = example_length(e, path, name);
 
-    if (!slash && is_labelled(e))
+    if ((!slash && is_labelled(e)) || n == 0)
         return 0;
     if (check_file(path) < 0)
         return -1;
-    cell[0] = pcv_examples_text(e, path, strlen(path));
+    cell[0] = pcv_examples_text(e, path, n);
     if (is_labelled(e))
         cell[1] = pcv_examples_text(e, rest, (size_t)(slash - rest));
     return pcv_examples_add(e, cell);
@@ -139,7 +168,7 @@ static int stat_listed(char *path, struct stat *st)
     return r;
 }
 
-static int check_listed(const list_at *at, char *path)
+static int check_listed(const list_at *at, char *path, bool clips)
 {
     struct stat st;
     char *shown;
@@ -147,7 +176,7 @@ static int check_listed(const list_at *at, char *path)
 
     if (stat_listed(path, &st) < 0)
         why = errno;
-    else if (S_ISDIR(st.st_mode))
+    else if (S_ISDIR(st.st_mode) && !clips)
         why = EISDIR;
     if (!why)
         return 0;
@@ -168,15 +197,16 @@ static bool is_blank_line(const char *s, size_t n)
 }
 
 /* The cell of a path, which has to be there. */
-static int add_path(pcv_examples *e, const list_at *at, const char *s, size_t n,
-                    size_t *cell)
+static int add_path(pcv_examples *e, const list_at *at, int column,
+                    const char *s, size_t n, size_t *cell)
 {
     *cell = e->text.len;
     if (*s != '/')
         pcv_buf_add(&e->text, at->dir, at->n);
     pcv_examples_text(e, s, n);
     return e->text.failed ? pcv_fail(EX_OSERR, "out of memory")
-                          : check_listed(at, e->text.data + *cell);
+                          : check_listed(at, e->text.data + *cell,
+                                         e->columns->column[column].frames);
 }
 
 /* path<TAB>label, or a path alone. */
@@ -195,7 +225,7 @@ static int add_simple(pcv_examples *e, const list_at *at, const char *s,
         if (memchr(tab + 1, '\t', n - length - 1))
             return bad_line(at, "a second TAB, want path<TAB>label");
     }
-    if (add_path(e, at, s, length, &cell[0]) < 0)
+    if (add_path(e, at, 0, s, length, &cell[0]) < 0)
         return -1;
     if (is_labelled(e))
         cell[1] = pcv_examples_text(e, tab + 1, n - length - 1);
@@ -265,7 +295,7 @@ static int add_cell(pcv_examples *e, const list_at *at, int column,
     if ((n == 0 && kind != PCV_COLUMN_TAGS) || (n == 1 && *s == '-'))
         return 0;
     if (kind == PCV_COLUMN_MEDIA)
-        return add_path(e, at, s, n, cell);
+        return add_path(e, at, column, s, n, cell);
     *cell = pcv_examples_text(e, s, n);
     return 0;
 }

@@ -3,7 +3,7 @@
  *   pictures  channels, crop, resize, polarity, (v / 255 - mean) / std
  *             -> F32 [channels][height][width], as the Hugging Face image
  *             processor computes it
- *   frames    the same, several                   -> F32 [n][3][height][width]
+ *   frames    the same, several or a clip         -> F32 [n][3][height][width]
  *   sound     resampled, padded or cut            -> F32 [samples], or its
  *             bands of frequencies (mel.c)        -> F32 [frames][mels]
  *   bytes     byte + 6 between [CLS] and [SEP]    -> I32 [n]
@@ -190,18 +190,6 @@ static int prepare_pair_array(job *j)
     return copy_floats(j, 4, a->dim);
 }
 
-static int prepare_video_array(job *j)
-{
-    pcv_array *a = &j->view;
-
-    if (a->rank == 5 && a->dim[0] == 1)
-        drop_batch_axis(a);
-    if (a->rank != 4 || !is_float(a->dtype) || a->dim[0] == 0 ||
-        a->dim[1] != 3 || a->dim[2] == 0 || a->dim[3] == 0)
-        return wrong_shape(j, "floats [pictures,3,height,width]");
-    return copy_floats(j, 4, a->dim);
-}
-
 /* Picture i of n into out, which has the room once it has the first. */
 static int add_frame(const pcv_prep *prep, const pcv_media *m, size_t i,
                      size_t n, const char *name, pcv_array *out)
@@ -243,6 +231,46 @@ int pcv_prepare_frames(const pcv_prep *prep, const pcv_media *const *m,
         }
     }
     return 0;
+}
+
+/* U8 [n][height][width][channels]. */
+static int prepare_clip(job *j)
+{
+    const pcv_array *a = &j->view;
+    const size_t n = a->dim[0], bytes = pcv_array_count(a) / n;
+
+    for (size_t i = 0; i < n; i++) {
+        const pcv_media one = { PCV_MEDIA_IMAGE, { PCV_U8, 3, { a->dim[1],
+                                a->dim[2], a->dim[3] }, (char *)a->data +
+                                i * bytes }, 0 };
+
+        if (add_frame(j->prep, &one, i, n, j->name, j->out) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* [frames,3,H,W] floats, already normalised, or U8 [frames,H,W,1|3]. */
+static int prepare_video_array(job *j)
+{
+    const pcv_prep *p = j->prep;
+    const size_t frames = (size_t)p->frames;
+    pcv_array *a = &j->view;
+    char want[128];
+
+    if (a->rank == 5 && a->dim[0] == 1)
+        drop_batch_axis(a);
+    if (a->rank == 4 && a->dim[0] == frames) {
+        if (a->dtype == PCV_U8 && is_pixel(a->dim[3]) && a->dim[1] > 0 &&
+            a->dim[2] > 0)
+            return prepare_clip(j);
+        if (is_float(a->dtype) && a->dim[1] == 3 &&
+            a->dim[2] == (size_t)p->height && a->dim[3] == (size_t)p->width)
+            return copy_floats(j, 4, a->dim);
+    }
+    snprintf(want, sizeof want, "floats [%zu,3,%d,%d] or U8 [%zu,height,"
+             "width,3]", frames, p->height, p->width, frames);
+    return wrong_shape(j, want);
 }
 
 /* ---- a class --------------------------------------------------------- */
@@ -620,7 +648,8 @@ static const struct {
     {PCV_POINTS, "an array of points", 0, NULL, prepare_points},
     {PCV_PLAIN, "an array of numbers", 0, NULL, prepare_rows},
     {PCV_FLOW, "two pictures", 0, NULL, prepare_pair_array},
-    {PCV_VIDEO, "pictures", 0, NULL, prepare_video_array},
+    {PCV_VIDEO, "a clip of pictures", PCV_MEDIA_CLIP, prepare_clip,
+     prepare_video_array},
     {PCV_ONE_HOT, "a class", 0, NULL, prepare_one_hot},
 };
 
@@ -629,6 +658,7 @@ static const char *kind_name(const pcv_media *m)
     switch (m->kind) {
     case PCV_MEDIA_IMAGE: return "a picture";
     case PCV_MEDIA_SOUND: return "a sound";
+    case PCV_MEDIA_CLIP:  return "a directory of pictures";
     case PCV_MEDIA_BYTES: return m->array.dim[0] ? "of no known format"
                                                  : "an empty file";
     default:              return "nothing";

@@ -548,9 +548,9 @@ static int check_squares(const pcv_spec *s)
 {
     const pcv_prep *p = &s->prep;
 
-    if (p->modality != PCV_IMAGE || s->block == 1)
+    if ((p->modality != PCV_IMAGE && p->modality != PCV_VIDEO) || s->block == 1)
         return 0;
-    if (s->task == PCV_RECONSTRUCT)
+    if (s->task == PCV_RECONSTRUCT && p->modality == PCV_IMAGE)
         return pcv_fail(EX_DATAERR, "task=reconstruct of pictures wants "
                         "picture-patch=1");
     if (p->fit != PCV_KEEP && (p->height % s->block || p->width % s->block))

@@ -64,6 +64,12 @@ static bool has_label(int task)
     return task == PCV_CLASSIFY || task == PCV_TAGS || task == PCV_VALUES;
 }
 
+/* Pictures of a clip that a column of media takes. */
+static size_t frames_of(const pcv_spec *s)
+{
+    return s->prep.modality == PCV_VIDEO ? (size_t)s->prep.frames : 0;
+}
+
 /* A part that is a class is not looked at: it is what is wanted. */
 static void part_columns(const pcv_spec *spec, pcv_columns_of *of)
 {
@@ -77,7 +83,7 @@ static void part_columns(const pcv_spec *spec, pcv_columns_of *of)
         of->columns.column[i] = (pcv_column){
             spec->part_name[i],
             wanted ? label_kind(p->task) : PCV_COLUMN_MEDIA,
-            p->prep.modality == PCV_BYTES
+            p->prep.modality == PCV_BYTES, frames_of(p)
         };
     }
 }
@@ -110,9 +116,10 @@ void pcv_spec_columns(const pcv_spec *spec, const pcv_run_spec *r,
     } else {
         of->columns.columns = has_label(spec->task) ? 2 : 1;
         of->columns.column[0] = (pcv_column){
-            "input", PCV_COLUMN_MEDIA, spec->prep.modality == PCV_BYTES };
+            "input", PCV_COLUMN_MEDIA, spec->prep.modality == PCV_BYTES,
+            frames_of(spec) };
         of->columns.column[1] = (pcv_column){ "label", label_kind(spec->task),
-                                              false };
+                                              false, 0 };
     }
     answer_columns(spec, of);
 }
