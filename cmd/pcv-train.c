@@ -53,12 +53,17 @@ typedef struct {
 /* ---- options --------------------------------------------------------- */
 
 /* Settings wait until the command line is read: the options win over the
- * --config file wherever they stand. */
+ * --config file wherever they stand.  --preset=help answers, as --help does. */
 static void set_later(const opt_row *row, const char *value)
 {
     job *j = row->to;
-    given *more = realloc(j->given, (j->givens + 1) * sizeof *more);
+    given *more;
 
+    if (!strcmp(row->name, "preset") && !strcmp(value, "help")) {
+        settings_presets(stdout);
+        exit(opt_finish(0));
+    }
+    more = realloc(j->given, (j->givens + 1) * sizeof *more);
     if (!more)
         opt_fatal_memory();
     j->given = more;

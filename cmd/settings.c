@@ -105,3 +105,11 @@ void settings_print(const pcv_trainer *t, FILE *out)
         free(value);
     }
 }
+
+void settings_presets(FILE *out)
+{
+    const char *name, *help;
+
+    for (size_t i = 0; (name = pcv_preset_at(i, &help)) != NULL; i++)
+        fprintf(out, "%-8s%s\n", name, help);
+}

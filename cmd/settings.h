@@ -12,5 +12,6 @@ void settings_of_file(pcv_trainer *t, const char *file);        /* 78 */
  * the default; freed with free(), NULL where there is no checkpoint. */
 char *settings_changed(const char *dir);
 void settings_print(const pcv_trainer *t, FILE *out);
+void settings_presets(FILE *out);                               /* all names */
 
 #endif

@@ -405,6 +405,10 @@ typedef struct {
 } pcv_setting;
 const pcv_setting *pcv_setting_at(size_t i);
 
+/* What the setting "preset" can be: a name and a line of help.  i from 0; NULL
+ * past the end. */
+const char *pcv_preset_at(size_t i, const char **help);
+
 /* A run with every setting at its default. */
 pcv_trainer *pcv_trainer_new(void);
 void pcv_trainer_free(pcv_trainer *t);

@@ -150,6 +150,14 @@ static int take_preset(pcv_trainer *t, const char *name)
     return p ? 0 : pcv_preset_unknown(name);
 }
 
+const char *pcv_preset_at(size_t i, const char **help)
+{
+    const pcv_preset *p = pcv_preset_row((int)i);
+
+    *help = p ? p->help : NULL;
+    return p ? p->name : NULL;
+}
+
 /* A preset and a model to begin from are what the settings that were given are
  * laid over, wherever these stood. */
 static int rebuild(pcv_trainer *t)
@@ -185,6 +193,8 @@ int pcv_trainer_set(pcv_trainer *t, const char *name, const char *value)
 {
     if (is_given(name, value))
         return pcv_fail(EX_USAGE, "%s: '%s' cannot be trained", name, value);
+    if (!strcmp(name, "preset") && *value && !pcv_preset_find(value))
+        return pcv_preset_unknown(value);
     if (apply(t, name, value) < 0 || record(t, name, value) < 0)
         return -1;
     return strcmp(name, "init") && strcmp(name, "preset") ? 0 : rebuild(t);

@@ -9,13 +9,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static void add_setting(pcv_buf *b, const char *name, const pcv_buf *value)
+static void add_setting(pcv_buf *b, const char *name, const char *equals,
+                        const pcv_buf *value)
 {
-    pcv_buf_printf(b, "%s=%s\n", name, value->data ? value->data : "");
+    pcv_buf_printf(b, "%s%s%s\n", name, equals,
+                   value->data ? value->data : "");
 }
 
 /* What has an option. */
-static void add_offered(const pcv_training *t, pcv_buf *b)
+static void add_offered(const pcv_training *t, const char *equals, pcv_buf *b)
 {
     pcv_buf v = {0};
     const pcv_field *f;
@@ -23,12 +25,12 @@ static void add_offered(const pcv_training *t, pcv_buf *b)
     for (int i = 0; (f = pcv_spec_field(i)); i++) {
         pcv_buf_clear(&v);
         pcv_spec_get(&t->spec, f->name, &v);
-        add_setting(b, f->name, &v);
+        add_setting(b, f->name, equals, &v);
     }
     for (int i = 0; (f = pcv_run_field(i)); i++) {
         pcv_buf_clear(&v);
         pcv_run_get(&t->run, f->name, &v);
-        add_setting(b, f->name, &v);
+        add_setting(b, f->name, equals, &v);
     }
     pcv_buf_free(&v);
 }
@@ -46,7 +48,7 @@ static void add_rest(const pcv_training *t, pcv_buf *b)
             !pcv_row_same(row, &t->spec, &standard)) {
             pcv_buf_clear(&v);
             pcv_spec_get(&t->spec, row->field.name, &v);
-            add_setting(b, row->field.name, &v);
+            add_setting(b, row->field.name, "=", &v);
         }
     pcv_buf_free(&v);
 }
@@ -54,23 +56,22 @@ static void add_rest(const pcv_training *t, pcv_buf *b)
 static int make_settings(pcv_running *r)
 {
     add_rest(r->t, &r->settings);
-    add_offered(r->t, &r->settings);
+    add_offered(r->t, "=", &r->settings);
     return r->settings.failed ? pcv_fail(EX_OSERR, "out of memory") : 0;
 }
 
-/* DIR/training.conf: the settings as pcv-train --config reads them. */
-int pcv_run_keep_settings(pcv_running *r)
+/* DIR/training.conf: the settings as pcv-train --config reads them, and as they
+ * were before the data had their say, so that they serve other data too. */
+int pcv_run_keep_settings(const pcv_running *r)
 {
-    pcv_buf text = {0}, path = {0};
+    pcv_buf path = {0};
     int result = -1;
 
-    add_offered(r->t, &text);
     pcv_buf_printf(&path, "%s/training.conf", r->t->dir);
-    if (text.failed || path.failed)
+    if (r->given.failed || path.failed)
         pcv_fail(EX_OSERR, "out of memory");
     else
-        result = pcv_save_file(path.data, text.data, text.len);
-    pcv_buf_free(&text);
+        result = pcv_save_file(path.data, r->given.data, r->given.len);
     pcv_buf_free(&path);
     return result;
 }
@@ -248,6 +249,7 @@ int pcv_run_open(pcv_running *r)
     pcv_training *t = r->t;
 
     r->state.best = -(double)INFINITY;
+    add_offered(t, " = ", &r->given);
     if (pcv_augment_check(&t->run, &t->spec) < 0 || check_use(t) < 0 ||
         pcv_splits_open(&r->splits, &t->spec, &t->run, t->data, t->val) < 0 ||
         check_held(r) < 0 || pcv_splits_identity(&r->splits, &r->data) < 0 ||
@@ -272,6 +274,7 @@ void pcv_run_close(pcv_running *r)
     pcv_net_free(&r->net);
     pcv_splits_close(&r->splits);
     pcv_keeper_close(&r->keeper);
+    pcv_buf_free(&r->given);
     pcv_buf_free(&r->settings);
     pcv_buf_free(&r->data);
     pcv_buf_free(&r->fresh);

@@ -13,7 +13,8 @@ typedef struct {
     pcv_session s;
     pcv_state state;
     pcv_keeper keeper;
-    pcv_buf settings, data;     /* as text: what resume compares */
+    pcv_buf given;              /* settings as text, before the data, .. */
+    pcv_buf settings, data;     /* .. and with it: what resume compares */
     uint64_t steps, per_epoch;
     uint32_t *order;            /* of the training split in this epoch */
     uint64_t order_epoch;
@@ -34,7 +35,7 @@ void pcv_run_close(pcv_running *r);
 /* Are the parameters of all processes the same?  0 or -1. */
 int pcv_run_alike(pcv_running *r);
 /* Settings in a file beside the model.  0 or -1. */
-int pcv_run_keep_settings(pcv_running *r);
+int pcv_run_keep_settings(const pcv_running *r);
 /* Does this process write the directory? */
 bool pcv_run_writes(const pcv_running *r);
 

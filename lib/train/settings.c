@@ -71,7 +71,7 @@ static const pcv_row rows[] = {
         "(never all)", "X" },
       0, "drop_parts", PCV_ROW_REAL, AT(drop_parts), 0, 0, 0.95 },
     { { "preset", "settings that suit a kind of data, below those that are "
-        "given: see PRESETS in pcv-train(1)", "NAME" },
+        "given; help lists them", "NAME" },
       0, "preset", PCV_ROW_TEXT, AT(preset), 0, 0, 0 },
     { { "init", "a model whose weights to begin with, and whose settings are "
         "the defaults", "DIR" },
