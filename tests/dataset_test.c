@@ -278,9 +278,9 @@ static void refuse_as(const char *where, const pcv_columns *c, const char *what)
 }
 
 static const pcv_columns named = {
-    .column = { { "image", PCV_COLUMN_MEDIA, false },
-                { "kind", PCV_COLUMN_CLASS, false },
-                { "text", PCV_COLUMN_MEDIA, true } },
+    .column = { { "image", PCV_COLUMN_MEDIA, false, 0 },
+                { "kind", PCV_COLUMN_CLASS, false, 0 },
+                { "text", PCV_COLUMN_MEDIA, true, 0 } },
     .columns = 3, .named = true,
 };
 
@@ -480,7 +480,7 @@ static void lines(void **state)
 /* Each piece with as many bytes again behind it, where the file has them. */
 static void running_text(void **state)
 {
-    pcv_columns c = { .column = { { "", PCV_COLUMN_MEDIA, true } },
+    pcv_columns c = { .column = { { "", PCV_COLUMN_MEDIA, true, 0 } },
                       .columns = 1, .form = PCV_EXAMPLES_TEXT, .piece = 4 };
     pcv_dataset *d;
 
@@ -505,7 +505,7 @@ static void running_text(void **state)
 /* Files without labels: all below a directory, or a list of names. */
 static void unlabelled(void **state)
 {
-    pcv_columns c = { .column = { { "", PCV_COLUMN_MEDIA, false } },
+    pcv_columns c = { .column = { { "", PCV_COLUMN_MEDIA, false, 0 } },
                       .columns = 1 };
     pcv_dataset *d;
 
