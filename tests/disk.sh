@@ -83,7 +83,7 @@ rm -rf run
 full 0 0 s -q -d run
 check 'each file is synced, and its directory' test "$(<calls)" -eq $((2 * made))
 
-full 3 1 s -d warned
+full 5 1 s -d warned
 check 'a save that failed ends nothing' test $? -eq 0
 check 'it is said once, with what happens now' test "$(grep 'not be' said)" = \
     "pcv-train: step 3 could not be saved: warned/checkpoint.safetensors: No \
