@@ -599,11 +599,49 @@ static void test_squares(void **state)
     model_close(&large);
 }
 
+/* A model does not know in which order its elements come. */
+static void test_order(void **state)
+{
+    static const char *const settings[] = {
+        MEAN PICTURE, IO PICTURE "position=learned position-channels=3",
+        IO "modality=bytes length=9 position=learned vocabulary=7 embedding=5",
+        IO "modality=sound samples=18 patch=4", GRID PICTURE "outputs=2",
+        IO "modality=points channels=4 max-resolution=5",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < PCV_LEN(settings); i++) {
+        char text[400];
+        model_case c = { settings[i], settings[i], { 18, 18, 18 }, 0, 0.2, 0,
+                         0 };
+        model plain, moved;
+        double loss;
+
+        if (strstr(c.settings, "bytes"))
+            memcpy(c.size, (int[]){ 6, 9, 4 }, sizeof c.size);
+        model_open(&plain, &c);
+        snprintf(text, sizeof text, "%s permute=11", settings[i]);
+        c.settings = text;
+        model_open(&moved, &c);
+        loss = model_step(&plain);
+        help_below(fabs(model_step(&moved) / loss - 1), HELP_TOL(1e-5, 1e-13),
+                   settings[i], 0);
+        help_below(help_error(moved.net.params.g, plain.net.params.g,
+                              plain.net.params.total, 0),
+                   HELP_TOL(2e-5, 1e-12), settings[i], 1);
+        assert_true(memcmp(moved.net.params.g, plain.net.params.g,
+                           plain.net.params.total * sizeof(real)) != 0);
+        model_close(&plain);
+        model_close(&moved);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients),
         cmocka_unit_test(test_squares),
+        cmocka_unit_test(test_order),
         cmocka_unit_test(test_recompute),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_memory),

@@ -305,7 +305,8 @@ static void put_lists(void)
         pcv_buf_printf(&values, "images.idx#%d\t%d.5,-%d\n", e, k, e);
         pcv_buf_printf(&parts, "%s\t%s\t%s\t%d\n", e % 5 ? "a" : "b", rows,
                        image, k);
-        pcv_buf_printf(&lines, "%d\tword %d and %c%c\n", k, e, 'a' + k, 'z' - k);
+        pcv_buf_printf(&lines, "%d\tword %d and %c%c\n", k, e, 'a' + k,
+                       'z' - k);
         pcv_buf_printf(&text, "To be %d, or not to be %d.\n", e, k);
     }
     put("tags.tsv", &tags);
@@ -471,7 +472,8 @@ static void run_spec(pcv_run_spec *r, const char *settings)
 /* What pcv_training_run says. */
 static int train(const run_case *c, const char *dir, bool resume, watcher *w)
 {
-    pcv_training t = { .data = data_of(c), .dir = dir, .resume = resume, .watch = watch, .arg = w };
+    pcv_training t = { .data = data_of(c), .dir = dir, .resume = resume,
+                       .watch = watch, .arg = w };
     int r;
 
     model_spec(&t.spec, c->model);

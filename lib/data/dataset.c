@@ -388,7 +388,7 @@ void pcv_dataset_numbers(const pcv_dataset *d, size_t i, int column, float *v)
     char *end;
 
     for (size_t k = 0; s && k < d->labels[column].width; k++, s = end + 1)
-        v[k] = (float)strtod(s, &end);
+        v[k] = strtof(s, &end);
 }
 
 /* ---- media ----------------------------------------------------------- */

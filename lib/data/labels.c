@@ -140,12 +140,13 @@ static int make_tags(pcv_labels *l, const char *const *cell, size_t n)
 
 /* ---- numbers --------------------------------------------------------- */
 
+/* A float each. */
 static int count_numbers(const char *s)
 {
     char *end;
 
     for (int n = 1;; n++, s = end + 1) {
-        double v = strtod(s, &end);
+        float v = strtof(s, &end);
 
         if (end == s || (*end && *end != ',') || !(v - v == 0))
             return -1;

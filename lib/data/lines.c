@@ -46,11 +46,12 @@ static int add_text_line(pcv_texts *t, pcv_examples *e, const char *path,
 {
     const char *tab = memchr(s, '\t', n);
     bool labelled = e->columns->columns > 1;
+    bool empty = e->columns->column[1].kind == PCV_COLUMN_TAGS;
     size_t label = PCV_NO_CELL, skip = tab ? (size_t)(tab - s) + 1 : 0;
 
     if (n == 0)
         return 0;
-    if (labelled && (!tab || tab == s))
+    if (labelled && (!tab || (tab == s && !empty)))
         return pcv_fail(EX_DATAERR, "%s:%zu: want label<TAB>text", path, line);
     if (labelled)
         label = pcv_examples_text(e, s, (size_t)(tab - s));

@@ -26,20 +26,26 @@ static int higher_first(const void *a, const void *b)
 {
     const pcv_ranked *x = a, *y = b;
 
-    return x->score < y->score ? 1 : x->score > y->score ? -1
-           : (int)x->has - (int)y->has;         /* a tie is no merit */
+    return x->score < y->score ? 1 : x->score > y->score ? -1 : 0;
 }
 
-/* One label's n examples, which are put in order. */
+/* One label's n examples, which are put in order.  Those that score alike have
+ * the share behind the last of them: their order is no merit. */
 static double average_precision(pcv_ranked *v, size_t n)
 {
     double sum = 0;
-    size_t have = 0;
+    size_t have = 0, alike;
 
     qsort(v, n, sizeof *v, higher_first);
-    for (size_t i = 0; i < n; i++)
-        if (v[i].has)
-            sum += (double)++have / (double)(i + 1);
+    for (size_t i = 0; i < n; i += alike) {
+        size_t some = v[i].has;
+
+        for (alike = 1; i + alike < n && v[i + alike].score == v[i].score;
+             alike++)
+            some += v[i + alike].has;
+        have += some;
+        sum += (double)some * (double)have / (double)(i + alike);
+    }
     return have ? sum / (double)have : (double)NAN;
 }
 

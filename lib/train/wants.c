@@ -94,15 +94,32 @@ static bool is_masked(const wish *w, const int32_t *id, int k)
                        (uint64_t)draw) < w->f->run->mask;
 }
 
+/* There is no room for place k: then, if it is of the last word that was found,
+ * the rest of that is not masked either, unless nothing else is. */
+static int whole_words(const wish *w, int found, int k)
+{
+    int left = found;
+
+    while (w->f->run->mask_words && left > 0 && w->index[left - 1] == --k)
+        left--;
+    return left ? left : found;
+}
+
 /* Finds the places first: a word's beginning has to be read as it was. */
 static void want_bytes(wish *w)
 {
     int32_t *id = w->x->data;
     int n = (int)w->x->dim[0], found = 0, outputs = w->outputs;
 
-    for (int k = 0; k < n && found < w->asked; k++)
-        if (is_masked(w, id, k))
-            w->index[found++] = k;
+    for (int k = 0; k < n; k++) {
+        if (!is_masked(w, id, k))
+            continue;
+        if (found == w->asked) {
+            found = whole_words(w, found, k);
+            break;
+        }
+        w->index[found++] = k;
+    }
     memset(w->want, 0, (size_t)w->asked * (size_t)outputs * sizeof *w->want);
     for (int q = 0; q < found; q++) {
         int k = w->index[q];
