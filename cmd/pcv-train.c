@@ -200,10 +200,14 @@ static void apply_settings(job *j)
         find_checkpoint(j);
     if (j->config)
         settings_of_file(j->trainer, j->config);
-    for (size_t i = 0; i < j->givens; i++)
+    for (size_t i = 0; i < j->givens; i++) {
         if (pcv_trainer_set(j->trainer, j->given[i].name,
-                            j->given[i].value) < 0)
+                            j->given[i].value) == 0)
+            continue;
+        if (pcv_error_code() == EX_USAGE)
             opt_usage("option --%s", pcv_error());
+        opt_fatal_pcv();        /* the model of --init */
+    }
 }
 
 /* ---- several processes ----------------------------------------------- */

@@ -295,6 +295,7 @@ static void named_columns(void **state)
         { "kind\timage\nx\t-\n", "list:2: nothing to look at" },
         { "kind\timage\n", "list: no examples: want lines of the columns" },
     };
+    pcv_columns lined = named;
     pcv_dataset *d;
 
     (void)state;
@@ -321,6 +322,8 @@ static void named_columns(void **state)
     }
     assert_int_equal(mkdir("dir", 0777), 0);
     refuse_as("dir", &named, "dir: a directory names one class");
+    lined.form = PCV_EXAMPLES_LINES;
+    refuse_as("list", &lined, "list: lines and running text are of a model");
 }
 
 static pcv_columns wanting(int kind)
@@ -650,7 +653,7 @@ static bool run_failing_at(const char *where, const pcv_columns *c, long k)
     d = pcv_dataset_open(where, c, &how, 2);
     done = d && ask(d, c);
     pcv_alloc_fail_at(0);
-    if (!done && pcv_error_code() != EX_OSERR)
+    if (pcv_error_code() != (done ? 0 : EX_OSERR))
         fail_msg("%s, allocation %ld: %s", where, k, pcv_error());
     pcv_dataset_close(d);
     return done;
@@ -662,6 +665,7 @@ static void every_allocation_may_fail(void **state)
     pcv_columns tagged = wanting(PCV_COLUMN_TAGS);
     pcv_columns counted = wanting(PCV_COLUMN_NUMBERS);
     pcv_columns lined = *one, pieces = *one, bare = *one;
+    pcv_buf text = {0};
     const struct { const char *where; const pcv_columns *c; } row[] = {
         { "set", one }, { "list", one }, { "x,y", one }, { "x.gz,y", one },
         { "items", one }, { "named", &named }, { "tags", &tagged },
@@ -682,7 +686,10 @@ static void every_allocation_may_fail(void **state)
                  "list\tb\tset/b/b.pgm\n");
     scratch_puts("tags", "x#2\ta,b\nx#1\t\nx#0\tb\n");
     scratch_puts("numbers", "x#2\t1,2\nx#1\t3,4\n");
-    scratch_puts("lines", "a\tone\nb\ttwo\n");
+    for (int i = 0; i < 80; i++)
+        pcv_buf_puts(&text, i % 2 ? "a\tone\n" : "b\ttwo\n");
+    scratch_put("lines", text.data, text.len);
+    pcv_buf_free(&text);
     scratch_put("x", images, sizeof images - 1);
     scratch_put("x.gz", images_gz, sizeof images_gz - 1);
     scratch_put("y", labels, sizeof labels - 1);

@@ -150,10 +150,14 @@ static int open_texts(pcv_dataset *d, const char *where)
 {
     pcv_examples e = { .columns = &d->columns };
     size_t limit = d->how.max_bytes;
-    int status = d->columns.form == PCV_EXAMPLES_LINES
-                     ? pcv_texts_lines(&d->texts, &e, where, limit)
-                     : pcv_texts_pieces(&d->texts, &e, where, limit);
+    int status;
 
+    if (d->columns.named)
+        return pcv_fail(EX_DATAERR, "%s: lines and running text are of a model "
+                        "of one input; for parts want a list of files", where);
+    status = d->columns.form == PCV_EXAMPLES_LINES
+                 ? pcv_texts_lines(&d->texts, &e, where, limit)
+                 : pcv_texts_pieces(&d->texts, &e, where, limit);
     if (status == 0)
         status = take_examples(d, &e, true);
     if (status == 0)
@@ -185,9 +189,8 @@ static int name_numbers(pcv_dataset *d, pcv_labels *l)
 
 /* The labels are read in either case, and left alone where none is asked
  * for. */
-static int open_pair(pcv_dataset *d, const char *where)
+static int open_pair(pcv_dataset *d, const char *where, int comma)
 {
-    int comma = (int)pcv_pair_comma(where);
     int *class = NULL;
 
     if (d->columns.named || (d->columns.columns > 1 &&
@@ -216,6 +219,7 @@ static int open_pair(pcv_dataset *d, const char *where)
 static int open_any(pcv_dataset *d, const char *where)
 {
     struct stat st;
+    size_t comma;
     char *shown;
 
     if (d->columns.form != PCV_EXAMPLES_FILES)
@@ -224,8 +228,8 @@ static int open_any(pcv_dataset *d, const char *where)
         return open_files(d, where, true);
     if (strcmp(where, "-") == 0 || stat(where, &st) == 0)
         return open_files(d, where, false);
-    if (pcv_pair_comma(where))
-        return open_pair(d, where);
+    if ((comma = pcv_pair_comma(where)) > 0)
+        return open_pair(d, where, (int)comma);
     shown = pcv_shown(where);
     if (shown)
         pcv_fail(EX_NOINPUT, "%s: no such directory, list (path<TAB>label), "
