@@ -745,6 +745,63 @@ static void test_mixed(void **state)
     check_mixed("cutmix=1", false, EXAMPLES);
 }
 
+/* ---- a whole split --------------------------------------------------- */
+
+/* Cross-entropy of one example by itself, and whether it is right. */
+static double alone(const pcv_net *n, const pcv_feeding *f, int i, int class,
+                    double *right)
+{
+    const pcv_pass pass = {0};
+    pcv_session s;
+    double p[2];
+
+    pcv_session_open(&s, n, false, 1);
+    if (pcv_session_bind(&s, f->px + i * f->parts, 1) < 0)
+        fail_msg("%s", pcv_error());
+    pcv_session_encode(&s, &pass);
+    pcv_session_decode(&s, &pass, 0, NULL, 1);
+    for (int k = 0; k < 2; k++)
+        p[k] = exp((double)s.out[k]);
+    *right += p[class] > p[!class];
+    pcv_session_close(&s);
+    return -log(p[class] / (p[0] + p[1]));
+}
+
+/* Examples with other parts, and without a label: each by itself. */
+static void test_evaluated(void **state)
+{
+    const pcv_evaluation_how how = {0};
+    pcv_score answer[PCV_MOST_PARTS], all;
+    double loss = 0, right = 0, n = 0;
+    pcv_feeding f;
+    source s;
+
+    (void)state;
+    put_parts(true);
+    source_open(&s, THREE "~loss-weight=0.25", "drop-parts=0.5", "parts");
+    help_params(&s.net.params, 12);
+    feeding_open(&f, &s, false);
+    feed(&f, &s, 0, s.count, 0);
+    for (int i = 0; i < s.count; i++) {
+        int e = example(&f, &s, i);
+
+        if (e % 5 == 0)
+            continue;
+        loss += alone(&s.net, &f, i, e % 2, &right);
+        n++;
+    }
+    if (pcv_training_evaluate(&s.net, &s.run, &s.s.of, &s.s.train, &how,
+                              answer, &all) < 0)
+        fail_msg("%s", pcv_error());
+    help_below(fabs(answer[0].loss - loss / n), 1e-5, "loss", 0);
+    help_below(fabs(all.loss - loss / n / 4), 1e-5, "weighted", 0);
+    help_below(fabs(answer[0].accuracy - right / n), 1e-12, "accuracy", 0);
+    help_below(fabs(all.accuracy - right / n), 1e-12, "accuracy", 1);
+    assert_true(right > 0 && right < n);
+    pcv_feeding_close(&f);
+    source_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -758,6 +815,7 @@ int main(void)
         TEST(test_input),
         TEST(test_smoothing),
         TEST(test_mixed),
+        TEST(test_evaluated),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
