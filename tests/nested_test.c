@@ -72,11 +72,12 @@ static void test_draws(void **state)
 
 /* ---- the first latents alone ----------------------------------------- */
 
+#define PARTS "latent-channels=4 self-heads=2 shared=4 parts=image~" \
+    "modality=image~height=4~width=4~bands=2;kind~modality=class~channels=2~" \
+    "outputs=2"
 static const char *const kinds[] = {
     SMALL, SMALL "decoder=mean cross-attends=2", SMALL "decoder-heads=2",
-    SMALL "task=reconstruct decoder=grid query-bands=2 channels=3",
-    "latent-channels=4 self-heads=2 shared=4 parts=image~modality=image~"
-    "height=4~width=4~bands=2;kind~modality=class~channels=2~outputs=2",
+    SMALL "task=reconstruct decoder=grid query-bands=2 channels=3", PARTS,
 };
 
 /* The same weights, but of the latents the first two rows alone. */
