@@ -21,13 +21,13 @@ static int by_logit(const void *a, const void *b)
     return x->index < y->index ? -1 : 1;
 }
 
-ranked *answer_rank(pcv_bytes *b, const float *logits, size_t n)
+ranked *answer_rank(pcv_bytes *b, const float *logits, size_t n, bool tags)
 {
     ranked *r = calloc(n, sizeof *r);
     double *p = calloc(n, sizeof *p);
 
     if (r && p) {
-        pcv_probabilities(logits, n, p);
+        pcv_probabilities(logits, n, tags, p);
         for (size_t i = 0; i < n; i++)
             r[i] = (ranked){logits[i], i, p[i]};
         qsort(r, n, sizeof *r, by_logit);
@@ -96,7 +96,7 @@ static void tsv_line(pcv_bytes *b, const answer_style *s, const char *name,
 void answer_tsv(pcv_bytes *b, const answer_style *s, const char *name,
                 const float *logits)
 {
-    ranked *r = answer_rank(b, logits, s->classes);
+    ranked *r = answer_rank(b, logits, s->classes, s->tags);
 
     for (size_t i = 0; r && i < s->top && i < s->classes; i++)
         tsv_line(b, s, name, i + 1, &r[i]);
@@ -160,7 +160,7 @@ static void json_nonfinite(pcv_bytes *b, const float *v, size_t n)
 void answer_json(pcv_bytes *b, const answer_style *s, const char *name,
                  size_t index, const float *logits)
 {
-    ranked *r = answer_rank(b, logits, s->classes);
+    ranked *r = answer_rank(b, logits, s->classes, s->tags);
 
     answer_json_begin(b, name, index, true);
     json_open(b, "top", '[');

@@ -10,6 +10,7 @@ typedef struct {
     size_t classes;
     size_t top;                 /* how many of them to write */
     bool logits;                /* instead of probabilities */
+    bool tags;                  /* each class stands for itself */
     char **label;               /* NULL: the model's */
 } answer_style;
 
@@ -20,7 +21,7 @@ typedef struct {
 } ranked;
 
 /* n classes, the best one first, for free(); NULL and b->failed. */
-ranked *answer_rank(pcv_bytes *b, const float *logits, size_t n);
+ranked *answer_rank(pcv_bytes *b, const float *logits, size_t n, bool tags);
 
 /* What the options of OPT_ANSWER ask for of a model.  Exits when the file of
  * --labels has not a line for each class. */

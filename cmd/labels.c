@@ -47,7 +47,8 @@ static char **read_labels(const char *path, size_t classes)
 void answer_open(answer_style *s, const pcv_model *m, const opt *o)
 {
     *s = (answer_style){ .model = m, .classes = pcv_model_outputs(m),
-                         .logits = o->logits };
+                         .logits = o->logits,
+                         .tags = pcv_model_answer(m, pcv_model_main(m)).tags };
     s->top = o->all ? s->classes : o->top;
     if (o->labels)
         s->label = read_labels(o->labels, s->classes);

@@ -42,7 +42,7 @@ static ranked *tokens(const masks *m, size_t i, pcv_bytes *out)
 {
     size_t n = m->logits->dim[1];
 
-    return answer_rank(out, m->logits->data + i * n, n);
+    return answer_rank(out, m->logits->data + i * n, n, false);
 }
 
 /* ---- the text -------------------------------------------------------- */

@@ -47,6 +47,7 @@ typedef struct {
     double first;               /* loss of the first step */
     double loss, accuracy;      /* of the last evaluation */
     bool evaluated;
+    char end[64];               /* "done", "done with 8 latents" */
     uint64_t step;
 } job;
 
@@ -194,20 +195,24 @@ static void find_checkpoint(job *j)
     j->resume = found > 0;
 }
 
+/* Messages begin with the setting, but for a model that cannot be read. */
+static _Noreturn void refuse_setting(const char *name)
+{
+    if (!strcmp(name, "init"))
+        opt_fatal(pcv_error_code(), "option --init: %s", pcv_error());
+    opt_usage("option --%s", pcv_error());
+}
+
 static void apply_settings(job *j)
 {
     if (j->resume && j->dir && !j->force)
         find_checkpoint(j);
     if (j->config)
         settings_of_file(j->trainer, j->config);
-    for (size_t i = 0; i < j->givens; i++) {
+    for (size_t i = 0; i < j->givens; i++)
         if (pcv_trainer_set(j->trainer, j->given[i].name,
-                            j->given[i].value) == 0)
-            continue;
-        if (pcv_error_code() == EX_USAGE)
-            opt_usage("option --%s", pcv_error());
-        opt_fatal_pcv();        /* the model of --init */
-    }
+                            j->given[i].value) < 0)
+            refuse_setting(j->given[i].name);
 }
 
 /* ---- several processes ----------------------------------------------- */
@@ -287,7 +292,7 @@ static void check(const job *j)
         opt_usage("--dry-run, --check-grad: want one of them");
     if (rehearses(j))
         return;
-    if (!j->dir)
+    if (!j->dir || !*j->dir)
         opt_usage("want -d DIR, the directory for the model");
     if (j->resume && j->force)
         opt_usage("--resume goes on, --force begins anew: want one of them");
@@ -372,6 +377,10 @@ static int watch(void *arg, const pcv_progress *e)
         j->loss = e->loss;
         j->accuracy = e->accuracy;
     }
+    if (!strcmp(e->event, "latents"))
+        j->evaluated = false;   /* what is kept has one of these scores */
+    if (!strcmp(e->event, "stop") && e->text)
+        snprintf(j->end, sizeof j->end, "%s", e->text);
     return answer(j, e);
 }
 
@@ -438,7 +447,7 @@ static int run(job *j)
         opt_error("%s", pcv_error_code() ? pcv_error() : "out of memory");
     } else if (j->rank == 0) {
         say_result(j, result ? "stopped and saved (--resume goes on)"
-                             : "done");
+                             : j->end);
     }
     pcv_trainer_leave(j->trainer, status);
     if (result == 0 && overfits(j))

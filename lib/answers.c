@@ -30,13 +30,13 @@ static const pcv_prep *prep_of(const pcv_model *m, size_t which)
 
 /* ---- numbers --------------------------------------------------------- */
 
-/* Softmax of every row. */
-static int to_probabilities(pcv_values *v, size_t outputs)
+static int to_probabilities(const pcv_answer_info *a, pcv_values *v)
 {
+    size_t outputs = a->outputs;
     double *p = pcv_alloc(outputs, sizeof *p);
 
     for (size_t at = 0; p && at + outputs <= v->count; at += outputs) {
-        pcv_probabilities(v->data + at, outputs, p);
+        pcv_probabilities(v->data + at, outputs, a->tags, p);
         for (size_t i = 0; i < outputs; i++)
             v->data[at + i] = (float)p[i];
     }
@@ -49,7 +49,7 @@ int pcv_interpret(const pcv_model *m, size_t which, pcv_values *out)
     const pcv_answer_info a = pcv_model_answer(m, which);
 
     if (a.kind == PCV_ANSWER_CLASSES)
-        return to_probabilities(out, a.outputs);
+        return to_probabilities(&a, out);
     if (a.kind == PCV_ANSWER_FLOW)
         for (size_t i = 0; i < out->count; i++)
             out->data[i] *= FLOW_SCALE;

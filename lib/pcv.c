@@ -120,7 +120,8 @@ size_t pcv_model_answers(const pcv_model *m)
 static int kind_of(const pcv_spec *s)
 {
     switch (s->task) {
-    case PCV_CLASSIFY: return PCV_ANSWER_CLASSES;
+    case PCV_CLASSIFY:
+    case PCV_TAGS:     return PCV_ANSWER_CLASSES;
     case PCV_FILL:     return PCV_ANSWER_TEXT;
     case PCV_MOTION:   return PCV_ANSWER_FLOW;
     case PCV_VALUES:   return PCV_ANSWER_ARRAY;
@@ -165,6 +166,7 @@ pcv_answer_info pcv_model_answer(const pcv_model *m, size_t i)
                           .queries = (size_t)r->n,
                           .outputs = (size_t)r->outputs };
 
+    a.tags = pcv_spec_answer(s, (int)i)->task == PCV_TAGS;
     if (a.kind == PCV_ANSWER_PICTURE || a.kind == PCV_ANSWER_FLOW)
         a.pictures = 1;
     if (a.kind == PCV_ANSWER_FRAMES)
@@ -188,7 +190,7 @@ static const pcv_spec *main_spec(const pcv_model *m)
 
 bool pcv_model_classifies(const pcv_model *m)
 {
-    return main_spec(m)->task == PCV_CLASSIFY;
+    return kind_of(main_spec(m)) == PCV_ANSWER_CLASSES;
 }
 
 size_t pcv_model_outputs(const pcv_model *m)
@@ -561,11 +563,12 @@ pcv_values *pcv_answer_array(pcv_worker *w, const pcv_values *x)
     return v;
 }
 
-void pcv_probabilities(const float *logits, size_t count, double *p)
+void pcv_probabilities(const float *logits, size_t count, bool tags, double *p)
 {
     for (size_t i = 0; i < count; i++)
-        p[i] = (double)logits[i];
-    pcv_softmax(p, count);
+        p[i] = tags ? 1 / (1 + exp(-(double)logits[i])) : (double)logits[i];
+    if (!tags)
+        pcv_softmax(p, count);
 }
 
 pcv_values *pcv_classify_file(pcv_worker *w, const char *path)

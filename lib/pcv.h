@@ -91,6 +91,7 @@ typedef struct {
     int kind;
     size_t queries, outputs;    /* of an item; channels of each */
     size_t pictures;            /* of PICTURE, FRAMES, FLOW: how many it is */
+    bool tags;                  /* CLASSES: any of them, each by itself */
     int rank;                   /* shape of all of them */
     size_t dim[3];
 } pcv_answer_info;
@@ -218,8 +219,9 @@ pcv_values *pcv_classify_file(pcv_worker *w, const char *path);
 /* The same for what the network takes, rank and dim as pcv_entry_values
  * gives (data borrowed). */
 pcv_values *pcv_answer_array(pcv_worker *w, const pcv_values *x);
-/* Softmax of `count` logits into p, in double (may be called on any array). */
-void pcv_probabilities(const float *logits, size_t count, double *p);
+/* Probabilities p of `count` logits of one query, in double: softmax, or of tags
+ * the logistic function of each (may be called on any array). */
+void pcv_probabilities(const float *logits, size_t count, bool tags, double *p);
 
 /* ---- what answers stand for ------------------------------------------ */
 

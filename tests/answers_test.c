@@ -4,6 +4,7 @@
 
 #include "../lib/handles.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,12 +49,26 @@ static void classes_are_probabilities(void **state)
     double p[3];
 
     (void)state;
-    pcv_probabilities(x, 3, p);
+    pcv_probabilities(x, 3, false, p);
     assert_int_equal(pcv_interpret(&m, 0, &v), 0);
     for (int i = 0; i < 3; i++) {
         assert_true(x[i] == (float)p[i]);
         assert_true(x[3 + i] == (float)(1.0 / 3));
     }
+}
+
+/* Each by itself: they need not add up to 1. */
+static void tags_are_probabilities(void **state)
+{
+    pcv_model m = model_of(PCV_IMAGE, PCV_TAGS, 1, 3);
+    float x[3] = { 0, 2, -800 };
+    pcv_values v = values(2, 1, 3, 0, x);
+
+    (void)state;
+    assert_int_equal(pcv_model_answer(&m, 0).kind, PCV_ANSWER_CLASSES);
+    assert_int_equal(pcv_interpret(&m, 0, &v), 0);
+    assert_true(x[0] == 0.5f && x[2] == 0);
+    assert_true(fabs((double)x[1] - 1 / (1 + exp(-2.0))) < 1e-7);
 }
 
 static void others_stay(void **state)
@@ -227,6 +242,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(classes_are_probabilities),
+        cmocka_unit_test(tags_are_probabilities),
         cmocka_unit_test(others_stay),
         cmocka_unit_test(flow_is_in_pixels),
         cmocka_unit_test(flow_without_memory),

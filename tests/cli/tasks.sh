@@ -84,6 +84,14 @@ check 'as at the end of the run' test \
     "$(sed -n 's/^loss *//p' first)" = \
     "$(printf '%.4f' "$(evaluated l | jq .loss)")"
 
+# ---- tags are asked like classes
+pcv-classify -m t --all "data/$(cut -f1 data/tags | head -n 1)" >answer
+check 'each tag has a line' test "$(cut -f5 answer | sort | xargs)" = \
+    "$(jq -r '.id2label[]' t/config.json | sort | xargs)"
+check 'and a probability of its own' awk -F '\t' '
+    {sum += $3; logit[NR] = $3; bad = bad || $3 < 0 || $3 > 1}
+    END {exit bad || (sum > 0.999999 && sum < 1.000001)}' answer
+
 # ---- from another model
 sed 's/left/up/g; s/up\(.\)\.pgm/left\1.pgm/; s/right,up/right,up,new/' \
     data/tags >data/others
@@ -138,7 +146,7 @@ refuse 'tags of a directory' 65 '*names one class for each file*want a list' \
 refuse 'a pair for numbers' 66 '*no such directory, list*' --task=values x,y
 refuse 'no label for one class' 65 'data/tags:1: want path<TAB>label' data/tags
 grep 'left$' data/tags >data/left
-refuse 'words for numbers' 65 "'left' of example *: want numbers*" \
+refuse 'words for numbers' 65 "*'left' of example *: want numbers*" \
     --task=values data/left
 printf '%s/data/left1.pgm\t1\n' "$PWD" >one
 refuse 'held-out numbers are fewer' 65 \
@@ -151,14 +159,14 @@ refuse 'lines without labels' 65 '*one:1: want label<TAB>text' \
     --modality=bytes --examples=lines data/texts/one
 refuse 'lines of a directory' 66 'data/texts: Is a directory' \
     --modality=bytes --examples=lines data/texts
-refuse 'classes of running text' 65 '*no labels for the task*' \
+refuse 'classes of running text' 64 '*examples=text has no labels*' \
     --modality=bytes --position=learned --examples=text data/texts
-refuse 'lines for pictures' 65 '*the model takes a picture*' \
+refuse 'lines for pictures' 64 '*examples=lines wants modality=bytes*' \
     --examples=lines data/lines
 refuse 'masked pictures' 65 '*task=fill wants modality=bytes*' --task=fill \
     data/tags
 both='a modality=bytes position=learned; b modality=class'
-refuse 'lines for parts' 65 '*for parts want a list of files*' \
+refuse 'lines for parts' 64 '*examples=lines wants modality=bytes*' \
     --examples=lines --parts="$both" data/lines
 refuse 'mixed parts' 64 '*mixup wants one input*' --mixup=0.2 \
     --parts='a modality=image height=6 width=6; b modality=class' data/tags
