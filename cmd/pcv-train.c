@@ -47,6 +47,7 @@ typedef struct {
     double first;               /* loss of the first step */
     double loss, accuracy;      /* of the last evaluation */
     bool evaluated;
+    char end[64];               /* "done", "done with 8 latents" */
     uint64_t step;
 } job;
 
@@ -287,7 +288,7 @@ static void check(const job *j)
         opt_usage("--dry-run, --check-grad: want one of them");
     if (rehearses(j))
         return;
-    if (!j->dir)
+    if (!j->dir || !*j->dir)
         opt_usage("want -d DIR, the directory for the model");
     if (j->resume && j->force)
         opt_usage("--resume goes on, --force begins anew: want one of them");
@@ -372,6 +373,10 @@ static int watch(void *arg, const pcv_progress *e)
         j->loss = e->loss;
         j->accuracy = e->accuracy;
     }
+    if (!strcmp(e->event, "latents"))
+        j->evaluated = false;   /* what is kept has one of these scores */
+    if (!strcmp(e->event, "stop") && e->text)
+        snprintf(j->end, sizeof j->end, "%s", e->text);
     return answer(j, e);
 }
 
@@ -438,7 +443,7 @@ static int run(job *j)
         opt_error("%s", pcv_error_code() ? pcv_error() : "out of memory");
     } else if (j->rank == 0) {
         say_result(j, result ? "stopped and saved (--resume goes on)"
-                             : "done");
+                             : j->end);
     }
     pcv_trainer_leave(j->trainer, status);
     if (result == 0 && overfits(j))

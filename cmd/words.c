@@ -299,7 +299,7 @@ static const char *purpose(const pcv_model *m)
         "autoencoder", [PCV_ANSWER_FRAMES] = "autoencoder",
         [PCV_ANSWER_SOUND] = "autoencoder", [PCV_ANSWER_TEXT] =
         "masked language model", [PCV_ANSWER_FLOW] = "optical flow",
-        [PCV_ANSWER_ARRAY] = "numbers for each query",
+        [PCV_ANSWER_ARRAY] = "numbers",
     };
 
     return parts_of(m) ? "several modalities"

@@ -123,6 +123,7 @@ static int kind_of(const pcv_spec *s)
     case PCV_CLASSIFY: return PCV_ANSWER_CLASSES;
     case PCV_FILL:     return PCV_ANSWER_TEXT;
     case PCV_MOTION:   return PCV_ANSWER_FLOW;
+    case PCV_TAGS:
     case PCV_VALUES:   return PCV_ANSWER_ARRAY;
     default:           break;
     }

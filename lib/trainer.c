@@ -137,6 +137,7 @@ static int take_model(pcv_trainer *t, const char *dir)
     }
     t->spec.names = PCV_NAMES_PUBLISHED;
     t->spec.origin = NULL;
+    t->spec.prep.overlong = PCV_CUT;    /* as in all training */
     return r;
 }
 
@@ -416,7 +417,8 @@ pcv_evaluation *pcv_evaluate(const pcv_model *m, const char *data,
     int r = -1;
 
     pcv_run_default(&run);
-    if (!e || (examples && pcv_run_set(&run, "examples", examples) < 0))
+    if (!e || (examples && pcv_run_set(&run, "examples", examples) < 0) ||
+        pcv_examples_check(&m->net.spec, &run) < 0)
         goto end;
     pcv_spec_reading(&m->net.spec, &how);
     pcv_spec_columns(&m->net.spec, &run, &of);

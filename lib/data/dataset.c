@@ -30,6 +30,7 @@ typedef struct source {
 } source;
 
 struct pcv_dataset {
+    char *where;                /* as messages show it */
     pcv_reading how;
     pcv_columns columns;
     size_t count;
@@ -91,8 +92,8 @@ static int make_labels(pcv_dataset *d, int column, bool numeric)
     for (size_t i = 0; cell && i < d->count; i++)
         cell[i] = cell_of(d, i, column);
     if (cell && d->class[column])
-        status = pcv_labels_make(&d->labels[column], kind, cell, d->count,
-                                 numeric, d->class[column]);
+        status = pcv_labels_make(&d->labels[column], d->where, kind, cell,
+                                 d->count, numeric, d->class[column]);
     pcv_free(cell);
     return status;
 }
@@ -249,7 +250,8 @@ pcv_dataset *pcv_dataset_open(const char *where, const pcv_columns *columns,
     d->columns = *columns;
     d->keep = keep;
     pthread_mutex_init(&d->lock, NULL);
-    if (open_any(d, where) == 0)
+    d->where = pcv_shown(where);
+    if (d->where && open_any(d, where) == 0)
         return d;
     pcv_dataset_close(d);
     return NULL;
@@ -292,6 +294,7 @@ void pcv_dataset_close(pcv_dataset *d)
     pcv_texts_close(&d->texts);
     pcv_buf_free(&d->text);
     pcv_free(d->cell);
+    pcv_free(d->where);
     pthread_mutex_destroy(&d->lock);
     pcv_free(d);
 }
@@ -343,9 +346,9 @@ int pcv_dataset_adopt(pcv_dataset *d, int column, char *const *label, size_t n)
     for (size_t k = 0; status == 0 && k < l->labels; k++) {
         to[k] = meaning(label, n, l->label[k]);
         if (to[k] < 0)
-            status = pcv_fail(EX_DATAERR, "the label '%s' is not one of the "
-                              "%zu that are known ('%s', ..)", l->label[k], n,
-                              n ? label[0] : "");
+            status = pcv_fail(EX_DATAERR, "%s: the label '%s' is not one of "
+                              "the %zu that are known ('%s', ..)", d->where,
+                              l->label[k], n, n ? label[0] : "");
     }
     for (size_t i = 0; status == 0 && i < d->count; i++)
         if (d->class[column][i] >= 0)

@@ -107,7 +107,8 @@ static bool has_empty(const char *tags)
 }
 
 /* The names stand one after the other in l->own, each ended by NUL. */
-static int make_tags(pcv_labels *l, const char *const *cell, size_t n)
+static int make_tags(pcv_labels *l, const char *where,
+                     const char *const *cell, size_t n)
 {
     pcv_buf text = {0};
     size_t tags = 0;
@@ -116,8 +117,8 @@ static int make_tags(pcv_labels *l, const char *const *cell, size_t n)
     for (size_t i = 0; i < n; i++)
         if (cell[i] && has_empty(cell[i])) {
             pcv_buf_free(&text);
-            return pcv_fail(EX_DATAERR, "'%s' of example %zu: a tag between "
-                            "commas is empty", cell[i], i + 1);
+            return pcv_fail(EX_DATAERR, "%s: '%s' of example %zu: a tag "
+                            "between commas is empty", where, cell[i], i + 1);
         } else if (cell[i] && *cell[i]) {
             pcv_buf_puts(&text, cell[i]);
             pcv_buf_add(&text, ",", 1);
@@ -155,28 +156,59 @@ static int count_numbers(const char *s)
     }
 }
 
-static int make_numbers(pcv_labels *l, const char *const *cell, size_t n)
+static int make_numbers(pcv_labels *l, const char *where,
+                        const char *const *cell, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         int have = cell[i] ? count_numbers(cell[i]) : (int)l->width;
 
         if (have < 0)
-            return pcv_fail(EX_DATAERR, "'%s' of example %zu: want numbers "
-                            "with commas between them", cell[i], i + 1);
+            return pcv_fail(EX_DATAERR, "%s: '%s' of example %zu: want "
+                            "numbers with commas between them", where, cell[i],
+                            i + 1);
         if (l->width && (size_t)have != l->width)
-            return pcv_fail(EX_DATAERR, "example %zu has %d numbers, those "
-                            "before it %zu", i + 1, have, l->width);
+            return pcv_fail(EX_DATAERR, "%s: example %zu has %d numbers, "
+                            "those before it %zu", where, i + 1, have,
+                            l->width);
         l->width = (size_t)have;
     }
     return 0;
 }
 
-int pcv_labels_make(pcv_labels *l, int kind, const char *const *cell, size_t n,
-                    bool numeric, int *class)
+static int bad_text(const char *where, const char *label, size_t i)
+{
+    char *shown = pcv_shown(label);
+
+    if (shown)
+        pcv_fail(EX_DATAERR, "%s: the label '%s' of example %zu is not UTF-8; "
+                 "iconv(1) converts it", where, shown, i + 1);
+    pcv_free(shown);
+    return -1;
+}
+
+/* config.json is UTF-8: other bytes would come back as another name. */
+static int check_names(const char *where, const char *const *cell, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (const char *s = cell[i]; s && *s;) {
+            int bytes = pcv_utf8(s, strlen(s));
+
+            if (bytes == 0)
+                return bad_text(where, cell[i], i);
+            s += bytes;
+        }
+    return 0;
+}
+
+int pcv_labels_make(pcv_labels *l, const char *where, int kind,
+                    const char *const *cell, size_t n, bool numeric,
+                    int *class)
 {
     *l = (pcv_labels){0};
+    if (kind != PCV_COLUMN_NUMBERS && check_names(where, cell, n) < 0)
+        return -1;
     if (kind == PCV_COLUMN_CLASS)
         return make_classes(l, cell, n, numeric, class);
-    return kind == PCV_COLUMN_TAGS ? make_tags(l, cell, n)
-                                   : make_numbers(l, cell, n);
+    return kind == PCV_COLUMN_TAGS ? make_tags(l, where, cell, n)
+                                   : make_numbers(l, where, cell, n);
 }

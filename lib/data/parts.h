@@ -118,9 +118,11 @@ typedef struct {
     size_t were;                /* how many */
 } pcv_labels;
 
-/* From n cells (NULL: absent).  class (n, CLASS only) is set. */
-int pcv_labels_make(pcv_labels *l, int kind, const char *const *cell, size_t n,
-                    bool numeric, int *class);
+/* From n cells (NULL: absent) of where, for messages.  class (n, CLASS only) is
+ * set.  Labels that are not UTF-8 are refused. */
+int pcv_labels_make(pcv_labels *l, const char *where, int kind,
+                    const char *const *cell, size_t n, bool numeric,
+                    int *class);
 void pcv_labels_free(pcv_labels *l);
 /* The label that s[0..n) is, or -1. */
 int pcv_labels_find(const pcv_labels *l, const char *s, size_t n);

@@ -275,7 +275,7 @@ static int same_shapes(const pcv_batch *b, const pcv_array *const *x,
         for (int a = 0; a < b->axes; a++)
             if (len[a] != b->len[a])
                 return pcv_fail(EX_DATAERR, "inputs of a batch differ in "
-                                "size");
+                                "size: want all of one, or one in a batch");
     }
     return 0;
 }

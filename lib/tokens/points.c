@@ -106,7 +106,8 @@ static int init(pcv_stem *s, pcv_params *p)
                         spec->bands);
     for (int a = 0; a < AXES && spec->position == PCV_POS_FOURIER; a++)
         if (spec->max_res[a] <= 0)
-            return pcv_fail(EX_DATAERR, "points need a maximum resolution");
+            return pcv_fail(EX_DATAERR, "points need a maximum resolution: "
+                            "want max-resolution above 0, such as 10");
     s->c = features(spec) + AXES * (spec->position == PCV_POS_NONE
                                         ? 1 : 2 * spec->bands + 1);
     return 0;

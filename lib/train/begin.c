@@ -165,8 +165,14 @@ static void open_keeper(pcv_running *r)
 
 static int make_directory(const char *dir)
 {
-    if (mkdir(dir, 0777) == 0 || errno == EEXIST)
+    struct stat st;
+
+    if (mkdir(dir, 0777) == 0)
         return 0;
+    if (errno == EEXIST && stat(dir, &st) == 0)
+        return S_ISDIR(st.st_mode) ? 0
+               : pcv_fail(EX_CANTCREAT, "%s: is no directory, want one for the "
+                          "model", dir);
     return pcv_fail(EX_CANTCREAT, "%s: %s", dir, strerror(errno));
 }
 

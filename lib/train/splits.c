@@ -178,15 +178,31 @@ static int take_label_column(pcv_spec *s, const pcv_run_spec *run,
 }
 
 /* What has no label answers with itself. */
-static void take_input(pcv_spec *s)
+static int take_input(pcv_spec *s)
 {
-    if (s->task == PCV_FILL) {
-        s->outputs = s->vocab;
+    int have = s->task == PCV_FILL ? s->vocab
+               : s->prep.modality == PCV_SOUND ? s->patch : s->prep.channels;
+
+    if (s->task != PCV_FILL && s->task != PCV_RECONSTRUCT)
+        return 0;
+    if (s->task == PCV_FILL)
         s->queries = s->prep.length;
-    }
-    if (s->task == PCV_RECONSTRUCT)
-        s->outputs = s->prep.modality == PCV_SOUND ? s->patch
-                                                   : s->prep.channels;
+    return set_outputs(s, (size_t)have, "channels to answer with");
+}
+
+/* Lines and running text are texts for a model of texts; running text has no
+ * labels. */
+int pcv_examples_check(const pcv_spec *spec, const pcv_run_spec *run)
+{
+    const char *form = run->examples == PCV_EXAMPLES_LINES ? "lines" : "text";
+
+    if (run->examples == PCV_EXAMPLES_FILES)
+        return 0;
+    if (spec->prep.modality != PCV_BYTES)
+        return pcv_fail(EX_USAGE, "examples=%s wants modality=bytes", form);
+    return run->examples == PCV_EXAMPLES_TEXT && has_label(spec->task)
+               ? pcv_fail(EX_USAGE, "examples=text has no labels, want "
+                          "task=fill; or examples=lines, label<TAB>text") : 0;
 }
 
 /* Names of the classes go with one answer. */
@@ -227,7 +243,7 @@ static int take_outputs(pcv_spec *spec, const pcv_run_spec *run,
         if (labelled)
             r = take_label_column(s, run, d, spec->parts ? i : 1);
         else
-            take_input(s);
+            r = take_input(s);
     }
     answer_columns(spec, of);
     return r;
@@ -338,7 +354,8 @@ int pcv_splits_open(pcv_splits *s, pcv_spec *spec, const pcv_run_spec *r,
     memset(s, 0, sizeof *s);
     pcv_spec_reading(spec, &how);
     pcv_spec_columns(spec, r, &s->of);
-    if (check_names(spec, r) < 0 || check_classes(spec) < 0 ||
+    if (pcv_examples_check(spec, r) < 0 || check_names(spec, r) < 0 ||
+        check_classes(spec) < 0 ||
         !(s->data = pcv_dataset_open(data, &s->of.columns, &how, KEEP)) ||
         take_outputs(spec, r, s->data, &s->of) < 0 ||
         hold_out(s, r, val, spec, &how) < 0) {

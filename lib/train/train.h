@@ -186,6 +186,8 @@ int pcv_answers_fit(const pcv_dataset *d, const pcv_spec *spec,
                     const pcv_columns_of *of);
 /* How its data are read, beside that. */
 void pcv_spec_reading(const pcv_spec *spec, pcv_reading *how);
+/* Does the form of the examples suit the model?  0, or -1 with EX_USAGE. */
+int pcv_examples_check(const pcv_spec *spec, const pcv_run_spec *run);
 /* Opens the data and sets the spec's outputs and labels from it.  0 or -1. */
 int pcv_splits_open(pcv_splits *s, pcv_spec *spec, const pcv_run_spec *r,
                     const char *data, const char *val);

@@ -351,6 +351,63 @@ expect '--val' 0 '' '*done after*accuracy*' \
 expect 'reconstruction' 0 '' '*held out: loss ?.????' \
     pcv-train -d r $tiny --task=reconstruct --decoder=grid --query-bands=2 \
     --val=list folders
+# What is wrong with the data and with the model to begin from.
+refused() { # name, status, message, options and data...
+    # shellcheck disable=SC2086
+    expect "$1" "$2" '' "$3" pcv-train -q -d refused $tiny "${@:4}"
+}
+refused '--init of a file' 66 \
+    'pcv-train: list/config.json: Not a directory' \
+    --init=list list
+refused '--init of nothing' 66 \
+    'pcv-train: missing/config.json: No such file or directory' \
+    --init=missing list
+cp -r v broken
+head -c 1000 v/model.safetensors >broken/model.safetensors
+refused '--init of half a model' 65 \
+    'pcv-train: broken/model.safetensors: *truncated*' \
+    --init=broken list
+refused 'outputs of a reconstruction' 65 '*outputs is 3, but the data has 1 *' \
+    --task=reconstruct --decoder=grid --outputs=3 folders
+refused 'lines for pictures' 64 '*examples=lines wants modality=bytes' \
+    --examples=lines list
+refused 'running text has no labels' 64 '*examples=text has no labels, want *' \
+    --modality=bytes --position=learned --examples=text list
+refused 'points without a resolution' 65 '*want max-resolution above 0*' \
+    --modality=points --channels=3 list
+printf 'folders/dark/1.pgm\t\377\n' >latin
+refused 'a label that is not UTF-8' 65 \
+    "pcv-train: latin: the label '?377' of example 1 is not UTF-8; *" latin
+printf 'folders/dark/1.pgm\tgrey\n' >grey
+refused 'a label that is held out alone' 65 \
+    "pcv-train: grey: the label 'grey' is not one of *" --val=grey list
+printf 'folders/dark/1.pgm\t1;2\n' >numbers
+refused 'no numbers' 65 "pcv-train: numbers: '1;2' of example 1: want *" \
+    --task=values numbers
+# shellcheck disable=SC2086
+expect 'DIR is a file' 73 '' 'pcv-train: list: is no directory, want *' \
+    pcv-train -q -d list $tiny list
+# shellcheck disable=SC2086
+expect 'no name of DIR' 64 '' '*want -d DIR*' pcv-train -q -d '' $tiny list
+
+# Tags are numbers, whatever the input is.
+sed 's/\t/\tany,/' list >tags
+# shellcheck disable=SC2086
+expect 'tags' 0 '' '' pcv-train -q -d t $tiny --task=tags --val=tags tags
+expect 'a number for each tag' 0 '*"shape":?1,3?*' '' \
+    pcv-decode -m t --format=jsonl folders/dark/1.pgm
+expect 'as it comes, an array' 0 '*NUMPY*' '' \
+    sh -c 'pcv-decode -m t folders/dark/1.pgm | tr -d "\0"'
+# shellcheck disable=SC2086
+expect 'how many latents are kept' 0 '' '*c: done with [0-9]* latents after *' \
+    pcv-train -d c $tiny --latents=auto:8 --val=list list
+
+# Hugging Face's models of text refuse long ones; training cuts them.
+printf 'a\t%0200d\nb\tshort\n' 0 >long
+expect 'long texts are cut' 0 '' '' pcv-train -q -d h --steps=1 -t 1 \
+    --init="$root/tests/golden/language-mlm" --examples=lines --val-split=0 long
+check 'and the class is the same' grep -q PerceiverForMaskedLM h/config.json
+
 echo 'P2 4 4 9 1' >folders/dark/7.pgm
 # shellcheck disable=SC2086
 expect 'a rate that is too high' 65 '' '*step *: loss *nan*; d/checkpoint.'\
