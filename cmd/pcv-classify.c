@@ -85,6 +85,8 @@ static void check_evaluate(const run *r)
         opt_usage("--evaluate=DATA takes no other FILE");
     if (o->top > 1 || o->all || o->logits || o->header)
         opt_usage("--evaluate goes without -k, --all, --logits, --header");
+    if (o->shards)
+        opt_usage("--evaluate goes without --shard: scores are of all DATA");
     if (is_array(r))
         opt_usage("--evaluate writes text, or with --format=jsonl an object");
 }

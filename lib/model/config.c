@@ -44,6 +44,8 @@ static void show_wanted(pcv_buf *b, const pcv_row *r)
         pcv_buf_puts(b, "true or false");
     else if (r->type == PCV_ROW_WORD)
         pcv_field_values(&r->field, b);
+    else if (r->type == PCV_ROW_TEXT)
+        pcv_buf_printf(b, "a text %s", r->field.values);
     else if (pcv_row_numbers(r) > 1)
         pcv_buf_printf(b, "a list of %d numbers from %.12g to %.12g",
                        pcv_row_numbers(r), r->min, r->max);
@@ -207,16 +209,30 @@ static int parse_part(pcv_spec *p, const pcv_json *v, const char *name)
 {
     if (!p || parse_object(p, v, true, name) < 0)
         return -1;
+    if (p->prep.modality == PCV_PARTS)
+        return pcv_fail(EX_DATAERR, "%s: a part has \"modality\" parts", name);
     return pcv_json_kind(pcv_json_get(v, "id2label")) == PCV_JNULL ? 0
            : parse_labels(p, pcv_json_get(v, "id2label"), name);
 }
 
 static int parse_parts(pcv_spec *s, const pcv_json *parts, const char *name)
 {
-    for (size_t i = 0; i < pcv_json_count(parts); i++) {
-        pcv_spec *p = pcv_spec_add_part(s, pcv_json_key(parts, i));
+    pcv_json_type kind = pcv_json_kind(parts);
 
-        if (parse_part(p, pcv_json_value(parts, i), name) < 0)
+    if (kind != PCV_JNULL && kind != PCV_JOBJECT)
+        return pcv_fail(EX_DATAERR, "%s: \"parts\" is no object, want "
+                        "{\"name\": {settings}, ..}", name);
+    if (pcv_json_count(parts) > PCV_MOST_PARTS)
+        return pcv_fail(EX_DATAERR, "%s: %zu \"parts\", want at most %d", name,
+                        pcv_json_count(parts), PCV_MOST_PARTS);
+    for (size_t i = 0; i < pcv_json_count(parts); i++) {
+        const char *key = pcv_json_key(parts, i);
+        const pcv_json *v = pcv_json_value(parts, i);
+
+        if (pcv_json_kind(v) != PCV_JOBJECT)
+            return pcv_fail(EX_DATAERR, "%s: part \"%s\" is no object, want "
+                            "its settings", name, key);
+        if (parse_part(pcv_spec_add_part(s, key), v, name) < 0)
             return -1;
     }
     return 0;

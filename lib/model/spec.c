@@ -240,6 +240,24 @@ const pcv_field *pcv_spec_field(int i)
     return i == 0 ? &parts_field : NULL;
 }
 
+/* What parts share: in one of them it would do nothing. */
+static bool is_shared(const char *name)
+{
+    static const char *const shared[] = {
+        "latents", "latent-channels", "blocks", "layers", "cross-attends",
+        "share-first-cross", "share-cross", "share-first-block",
+        "share-blocks", "cross-heads", "self-heads", "qk-channels",
+        "v-channels", "cross-widening", "self-widening", "activation",
+        "query-residual", "decoder-heads", "decoder-residual", "nested",
+        "padding", "query-padding", "shared",
+    };
+
+    for (size_t i = 0; i < PCV_LEN(shared); i++)
+        if (!strcmp(shared[i], name))
+            return true;
+    return false;
+}
+
 /* One "key=value" of s[0..n). */
 static int set_part_field(pcv_spec *part, const char *name, const char *s,
                           size_t n)
@@ -255,6 +273,11 @@ static int set_part_field(pcv_spec *part, const char *name, const char *s,
         return pcv_fail(EX_USAGE, "'%s' of part '%s', want "
                         "setting=value", text, name);
     *equals++ = '\0';
+    if (is_shared(text))
+        return pcv_fail(EX_USAGE, "'%s' of part '%s' is a setting of the whole "
+                        "model, want it beside --parts", text, name);
+    if (!strcmp(text, "modality") && !strcmp(equals, "parts"))
+        return pcv_fail(EX_USAGE, "part '%s' cannot have parts", name);
     return pcv_table_set(&table, part, text, equals);
 }
 
@@ -325,6 +348,8 @@ static int refuse_parts(void)
 
 static int set_parts(pcv_spec *spec, const char *text)
 {
+    bool any = *text;
+
     free_parts(spec);
     while (*text) {
         size_t n = strcspn(text, ";");
@@ -333,6 +358,9 @@ static int set_parts(pcv_spec *spec, const char *text)
             return refuse_parts();
         text += n + (text[n] == ';');
     }
+    if (any && !spec->parts)
+        return pcv_fail(EX_USAGE, "%s: no parts, want a name and settings of "
+                        "each", parts_field.name);
     if (spec->parts)
         spec->prep.modality = PCV_PARTS;
     return 0;

@@ -110,6 +110,11 @@ expect 'no FILE beside it' 64 '' '*takes no other FILE' \
     pcv-classify -m model --evaluate=few pics/1.pgm
 expect 'no -k' 64 '' '*goes without -k*' \
     pcv-classify -m model --evaluate=few -k 2
+expect 'no share' 64 '' '*goes without --shard*' \
+    pcv-classify -m model --evaluate=few --shard=1/2
+expect 'lines for a model of pictures' 64 '' \
+    '*examples=lines wants modality=bytes' \
+    pcv-classify -m model --evaluate=few --examples=lines
 expect 'no array' 64 '' '*text, or with --format=jsonl an object' \
     pcv-classify -m model --evaluate=few --format=npy
 expect '/dev/full' 74 '' '*standard output: No space left on device' \

@@ -101,6 +101,23 @@ equal 'in another order, too' \
     "$(for i in data/text data/dark1.pgm; do words "$i"; done)" \
     "$(words data/text data/dark1.pgm)"
 
+edited() { # name, message, change of config.json
+    rm -rf edited
+    cp -r model edited
+    jq "$3" model/config.json >edited/config.json
+    expect "$1" 65 '' "$2" pcv-classify -m edited data/dark1.pgm
+}
+edited 'a list of parts in config.json' '*config.json: "parts" is no object*' \
+    '.pcv.parts = [{"a": 1}]'
+edited 'a part that is null' '*part "image" is no object, want its settings' \
+    '.pcv.parts.image = null'
+edited 'a part of parts' '*a part has "modality" parts' \
+    '.pcv.parts.image.modality = "parts"'
+edited 'too many parts' '*config.json: 11 "parts", want at most 8' \
+    '.pcv.parts += ([range(8) | {key: "p\(.)", value: {}}] | from_entries)'
+edited 'counts as a list' '*"nested_latents" is a list, want a text N,N,..' \
+    '.pcv.nested_latents = [1, 2]'
+
 expect 'a list without names' 65 '' '*is no part of the model*' \
     sh -c "grep -v kind data/list >list; pcv-train -q -d not --parts='$parts' list"
 expect 'a directory' 65 '' '*names one class for each file*' \
@@ -117,6 +134,13 @@ refuse 'two of one name' 64 "*two parts are called 'image'*" \
     'image modality=image; image modality=image; kind modality=class'
 refuse 'a setting that there is not' 64 "*--parts: no setting 'size'*" 'image size=3'
 refuse 'no value' 64 '*want setting=value*' 'image modality'
+refuse 'a setting of all' 64 "*'latents' of part 'image' is a setting of the whole*" \
+    'image modality=image latents=3; kind modality=class'
+refuse 'parts of a part' 64 "*part 'image' cannot have parts*" \
+    'image modality=parts; kind modality=class'
+refuse 'no parts' 64 '*no parts, want a name*' ' ; '
+refuse 'texts where there are none' 64 '*examples=lines wants modality=bytes*' \
+    "$parts" --examples=lines
 refuse 'labels of a picture' 65 '*labels are a part of modality=class*' \
     'image modality=image outputs=3; sound modality=sound; kind modality=class'
 refuse 'a class that is looked at' 64 '*want masked=yes*' \
