@@ -195,24 +195,20 @@ static void find_checkpoint(job *j)
     j->resume = found > 0;
 }
 
-/* Messages begin with the setting, but for a model that cannot be read. */
-static _Noreturn void refuse_setting(const char *name)
-{
-    if (!strcmp(name, "init"))
-        opt_fatal(pcv_error_code(), "option --init: %s", pcv_error());
-    opt_usage("option --%s", pcv_error());
-}
-
 static void apply_settings(job *j)
 {
     if (j->resume && j->dir && !j->force)
         find_checkpoint(j);
     if (j->config)
         settings_of_file(j->trainer, j->config);
-    for (size_t i = 0; i < j->givens; i++)
+    for (size_t i = 0; i < j->givens; i++) {
         if (pcv_trainer_set(j->trainer, j->given[i].name,
-                            j->given[i].value) < 0)
-            refuse_setting(j->given[i].name);
+                            j->given[i].value) == 0)
+            continue;
+        if (pcv_error_code() == EX_USAGE)
+            opt_usage("option --%s", pcv_error());
+        opt_fatal_pcv();        /* the model of --init */
+    }
 }
 
 /* ---- several processes ----------------------------------------------- */

@@ -219,9 +219,10 @@ pcv_values *pcv_classify_file(pcv_worker *w, const char *path);
 /* The same for what the network takes, rank and dim as pcv_entry_values
  * gives (data borrowed). */
 pcv_values *pcv_answer_array(pcv_worker *w, const pcv_values *x);
-/* Probabilities p of `count` logits of one query, in double: softmax, or of tags
- * the logistic function of each (may be called on any array). */
-void pcv_probabilities(const float *logits, size_t count, bool tags, double *p);
+/* Probabilities p of `count` logits of one query, in double: softmax, or of
+ * tags the logistic function of each (may be called on any array). */
+void pcv_probabilities(const float *logits, size_t count, bool tags,
+                       double *p);
 
 /* ---- what answers stand for ------------------------------------------ */
 

@@ -334,10 +334,11 @@ static void free_parts(pcv_spec *s)
     s->parts = 0;
 }
 
-/* The message of what went wrong, behind the name of the setting. */
+/* The message of what went wrong, behind the name of the setting: what is bad
+ * data in a file is bad usage here. */
 static int refuse_parts(void)
 {
-    int code = pcv_error_code();
+    int code = pcv_error_code() == EX_DATAERR ? EX_USAGE : pcv_error_code();
     char *what = pcv_strdup(pcv_error());
 
     pcv_error_clear();
