@@ -11,6 +11,7 @@
 #include "kern.h"
 
 #include <math.h>
+#include <string.h>
 
 #define SIMD _Pragma("omp simd")
 #define SUM(...) SIMD_(omp simd reduction(+ : __VA_ARGS__))
@@ -547,18 +548,55 @@ static void rows_outer_add(const real *table, const real *base, int rows,
     }
 }
 
+/* A block of columns over some rows: `share` of each element to its column and
+ * to the lanes of its row.  The columns stay in registers. */
+static inline void outer_block(const real *x, int rows, int n,
+                               const real *share, real (*lane)[LANES],
+                               real *column)
+{
+    real sum[LANES] = {0};
+
+    for (int r = 0; r < rows; r++, x += n)
+        SIMD
+        for (int l = 0; l < LANES; l++) {
+            real v = x[l] * share[l];
+
+            sum[l] += v;
+            lane[r][l] += v;
+        }
+    for (int l = 0; l < LANES; l++)
+        column[l] += sum[l];
+}
+
+/* What is left of the rows after whole blocks is a block that ends with them,
+ * of which only the new elements count: a loop over the rest would be scalar,
+ * and rows of a small picture are shorter than two blocks. */
 static void rows_outer_sum(const real *x, int rows, int n, real *restrict row,
                            real *restrict column)
 {
-    for (int r = 0; r < rows; r++, x += n) {
-        real s = 0;
+    enum { AT_ONCE = 32 };
+    const int rest = n % LANES, whole = n - rest;
+    real all[LANES], new[LANES], lane[AT_ONCE][LANES];
 
-        SUM(s)
-        for (int i = 0; i < n; i++) {
-            s += x[i];
-            column[i] += x[i];
-        }
-        row[r] = s;
+    for (int l = 0; l < LANES; l++) {
+        all[l] = 1;
+        new[l] = l >= LANES - rest;
+    }
+    for (int from = 0; from < rows; from += AT_ONCE, x += AT_ONCE * (size_t)n) {
+        int some = rows - from < AT_ONCE ? rows - from : AT_ONCE;
+
+        memset(lane, 0, (size_t)some * sizeof lane[0]);
+        for (int i = 0; i < whole; i += LANES)
+            outer_block(x + i, some, n, all, lane, column + i);
+        if (rest && whole)
+            outer_block(x + n - LANES, some, n, new, lane, column + n - LANES);
+        for (int r = 0; !whole && r < some; r++)
+            for (int i = 0; i < rest; i++) {
+                lane[r][i] += x[(size_t)r * (size_t)n + (size_t)i];
+                column[i] += x[(size_t)r * (size_t)n + (size_t)i];
+            }
+        for (int r = 0; r < some; r++)
+            row[from + r] = lanes_sum(lane[r]);
     }
 }
 
