@@ -185,8 +185,10 @@ static int take_input(pcv_spec *s)
 
     if (s->task != PCV_FILL && s->task != PCV_RECONSTRUCT)
         return 0;
-    if (s->task == PCV_FILL)
+    if (s->task == PCV_FILL) {
         s->queries = s->prep.length;
+        s->prep.parse = true;   /* the model is asked by its [MASK]s */
+    }
     return set_outputs(s, (size_t)have, "channels to answer with");
 }
 

@@ -67,6 +67,8 @@ expect 'masked bytes of lines' 0 '' '' write -d l --examples=lines \
     --epochs=30 --mask=0.15 --keep-best=no --val=data/lines data/lines
 config l '[.pcv.task, .pcv.outputs, .max_position_embeddings]' \
     '["fill",262,24]'
+check 'which is then asked for what is masked' sh -c \
+    "printf 'ab[MASK]d' | pcv-decode -m ./l | grep -qv MASK"
 expect 'of running text, all files of a directory' 0 '' '' \
     write -d r --examples=text --epochs=30 data/texts
 check 'pieces of 22 bytes' test \
