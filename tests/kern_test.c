@@ -583,6 +583,23 @@ static void check_grid_back(const pcv_rows *k, int n)
     each_stretch(k, n, back_of);
 }
 
+static void check_center(const pcv_rows *k, int n)
+{
+    real *x = normal(n, 70, 1), *g = normal(n, 71, 1), *y = normal(n, 72, 1);
+
+    for (int gain = 0; gain < 2; gain++) {
+        double mean = 0;
+
+        for (int i = 0; i < n; i++)
+            mean += (double)x[i] * 3 * (gain ? (double)g[i] : 1) / n;
+        k->center(x, n, gain ? g : NULL, 3, y);
+        for (int i = 0; i < n; i++)
+            near(y[i], (double)x[i] * 3 * (gain ? (double)g[i] : 1) - mean,
+                 TOL(2e-6, 1e-14), "center", n, i);
+    }
+    free3(x, g, y);
+}
+
 /* n elements as rows of 3, or 1 where that leaves a rest. */
 static void check_outer_add(const pcv_rows *k, int n)
 {
@@ -886,7 +903,7 @@ static const struct {
     void (*check)(const pcv_rows *k, int n);
 } loops[LOOPS] = {
     LOOP(max), LOOP(exp_sum), LOOP(scale), LOOP(axpy), LOOP(add), LOOP(dot),
-    LOOP(norm), LOOP(norm_back), LOOP(norm_sums), LOOP(gelu), LOOP(gelu_back),
+    LOOP(center), LOOP(norm), LOOP(norm_back), LOOP(norm_sums), LOOP(gelu), LOOP(gelu_back),
     LOOP(gelu_tanh), LOOP(gelu_tanh_back), LOOP(soft_back), LOOP(adam),
     LOOP(grid_score), LOOP(grid_weigh), LOOP(grid_sweep), LOOP(grid_back),
     LOOP(ask_score), LOOP(outer_add), LOOP(outer_sum), LOOP(peak),

@@ -93,6 +93,8 @@ typedef struct {
     void (*axpy)(real *y, const real *x, int n, real a);    /* y += a x */
     void (*add)(real *y, const real *x, int n);             /* y += x */
     real (*dot)(const real *x, const real *y, int n);
+    /* y = x g a less its mean; g NULL: x a */
+    void (*center)(const real *x, int n, const real *g, real a, real *y);
     /* y = (x - mean) rstd g + b; stats[0] = mean, stats[1] = rstd */
     void (*norm)(const real *x, int n, const real *g, const real *b,
                  real *y, real *stats);

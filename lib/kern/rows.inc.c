@@ -487,6 +487,32 @@ static inline real lanes_sum(real *x)
     return (x[0] + x[2]) + (x[1] + x[3]);
 }
 
+/* Rows are short here, tens of channels: the sum stays in lanes, since adding up
+ * what a reduction in double leaves would take longer than the rest. */
+static void rows_center(const real *x, int n, const real *g, real a, real *y)
+{
+    real lane[LANES] = {0}, mean;
+    int i = 0;
+
+    SIMD
+    for (int k = 0; k < n; k++)
+        y[k] = x[k] * a;
+    if (g)
+        SIMD
+        for (int k = 0; k < n; k++)
+            y[k] *= g[k];
+    for (; i + LANES <= n; i += LANES)
+        SIMD
+        for (int l = 0; l < LANES; l++)
+            lane[l] += y[i + l];
+    for (int l = 0; l < n - i; l++)
+        lane[l] += y[i + l];
+    mean = lanes_sum(lane) / (real)n;
+    SIMD
+    for (int k = 0; k < n; k++)
+        y[k] -= mean;
+}
+
 static real rows_grid_sweep(const pcv_sweep *t, real shift,
                             real *restrict column, real *restrict row,
                             pcv_sums *sums)
@@ -536,15 +562,27 @@ static real rows_ask_score(real *restrict s, int n, real rstd,
     return top;
 }
 
+static inline void add_block(const real *x, real b, real *out)
+{
+    SIMD
+    for (int l = 0; l < LANES; l++)
+        out[l] = x[l] + b;
+}
+
+/* The rest of a row is a block that ends with it, some of it for the second
+ * time: see rows_outer_sum. */
 static void rows_outer_add(const real *table, const real *base, int rows,
                            int n, real *restrict out)
 {
     for (int r = 0; r < rows; r++, out += n) {
-        real b = base[r];
+        int i = 0;
 
-        SIMD
-        for (int i = 0; i < n; i++)
-            out[i] = table[i] + b;
+        for (; i + LANES <= n; i += LANES)
+            add_block(table + i, base[r], out + i);
+        if (i < n && i)
+            add_block(table + n - LANES, base[r], out + n - LANES);
+        for (; n < LANES && i < n; i++)
+            out[i] = table[i] + base[r];
     }
 }
 
@@ -723,9 +761,9 @@ static real rows_exp_narrow(const float *x, int n, real shift,
 extern const pcv_rows ROWS_TABLE;
 const pcv_rows ROWS_TABLE = {
     ROWS_NAME, rows_max, rows_exp_sum, rows_scale, rows_axpy, rows_add,
-    rows_dot, rows_norm, rows_norm_back, rows_norm_sums, rows_gelu,
-    rows_gelu_back, rows_gelu_tanh, rows_gelu_tanh_back, rows_soft_back,
-    rows_adam, rows_grid_score, rows_grid_weigh, rows_grid_sweep,
+    rows_dot, rows_center, rows_norm, rows_norm_back, rows_norm_sums,
+    rows_gelu, rows_gelu_back, rows_gelu_tanh, rows_gelu_tanh_back,
+    rows_soft_back, rows_adam, rows_grid_score, rows_grid_weigh, rows_grid_sweep,
     rows_grid_back, rows_ask_score, rows_outer_add, rows_outer_sum, rows_peak,
     rows_quant, rows_dequant, rows_narrow, rows_exp_narrow, rows_grid_stats,
 };

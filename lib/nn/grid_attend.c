@@ -139,16 +139,6 @@ static int group_count(const grid_job *j, int group)
     return left < GROUP ? left : GROUP;
 }
 
-/* sum_j w_j (x_j - m_j) is sum_j w_j x_j less its own mean over channels. */
-static double mean_of(const real *x, int c)
-{
-    double sum = 0;
-
-    for (int k = 0; k < c; k++)
-        sum += (double)x[k];
-    return sum / c;
-}
-
 static real shift_of(const grid_job *j, int item, int read)
 {
     return j->shift[mul(j->folds ? 0 : item, j->reads) + (size_t)read];
@@ -157,6 +147,7 @@ static real shift_of(const grid_job *j, int item, int read)
 static void forward_group(void *arg, int task)
 {
     const grid_job *j = arg;
+    const pcv_rows *k = pcv_rows_get();
     grid_work *w = &j->per_thread[pcv_thread_id()];
     int item = task / j->groups, group = task % j->groups, c = j->t->c;
     int count = group_count(j, group);
@@ -169,13 +160,10 @@ static void forward_group(void *arg, int task)
                       j->r->norm->g->w, (real)bits);
     pcv_pooled_open(j, &w->s, count);
     over_segments(j, forward_segment, item, w, group, count);
+    /* sum_j w_j (x_j - m_j) is sum_j w_j x_j less its mean over channels */
     for (int i = 0; i < count; i++) {
-        real *z = j->zout + (read + (size_t)i) * (size_t)c;
-        double mean = mean_of(w->s.done + mul(i, c), c);
-
-        for (int k = 0; k < c; k++)
-            z[k] = (real)(((double)w->s.done[mul(i, c) + (size_t)k] - mean) /
-                          w->s.p[i]);
+        k->center(w->s.done + mul(i, c), c, NULL, (real)(1 / w->s.p[i]),
+                  j->zout + (read + (size_t)i) * (size_t)c);
         j->lseout[read + (size_t)i] =
             shift_of(j, item, group * GROUP + i) +
             (real)((double)w->s.top[i] / bits + log(w->s.p[i]));
@@ -391,13 +379,8 @@ static void backward_group(const grid_job *j, int item, int group)
                                    c);
     }
     over_segments(j, backward_segment, item, w, group, count);
-    for (int i = 0; i < count; i++) {
-        double mean = mean_of(w->s.done + mul(i, c), c);
-
-        for (int e = 0; e < c; e++)
-            j->du[o + mul(i, c) + (size_t)e] =
-                (real)((double)w->s.done[mul(i, c) + (size_t)e] - mean);
-    }
+    for (int i = 0; i < count; i++)
+        k->center(w->s.done + mul(i, c), c, NULL, 1, j->du + o + mul(i, c));
 }
 
 static void backward_task(void *arg, int task)

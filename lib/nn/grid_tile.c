@@ -171,18 +171,9 @@ void pcv_fold_open(const grid_job *j, grid_fold *f, const real *rows, int count,
 {
     int c = j->t->c;
 
-    for (int i = 0; i < count; i++) {
-        double sum = 0;
-
-        for (int k = 0; k < c; k++) {
-            real v = rows[mul(i, c) + (size_t)k] * scale * (gain ? gain[k] : 1);
-
-            f->full[mul(i, c) + (size_t)k] = v;
-            sum += (double)v;
-        }
-        for (int k = 0; k < c; k++)
-            f->full[mul(i, c) + (size_t)k] -= (real)(sum / c);
-    }
+    for (int i = 0; i < count; i++)
+        pcv_rows_get()->center(rows + mul(i, c), c, gain, scale,
+                               f->full + mul(i, c));
 }
 
 void pcv_fold_tables(const grid_job *j, grid_fold *f, const pcv_segment *s,
@@ -276,12 +267,13 @@ int pcv_segment_rows(const pcv_segment *s)
     return rows;
 }
 
-/* Index along outer axis a of row `row`. */
+/* Index along outer axis a of row `row`.  A picture, with one outer axis, costs
+ * no division: this is asked of each row for each read. */
 static int outer_index(const pcv_segment *s, int row, int a)
 {
     for (int k = s->axes - 2; k > a; k--)
         row /= s->len[k];
-    return row % s->len[a];
+    return a ? row % s->len[a] : row;
 }
 
 enum { WIDE = 64,               /* columns that are worth a sweep's rows */
@@ -400,11 +392,13 @@ static void outer_base(const grid_tile *t, const grid_fold *f, int i,
 {
     const pcv_segment *s = t->s;
 
-    for (int r = 0; r < t->rows; r++) {
+    for (int r = 0; r < t->rows; r++)
         base[r] = f->base[i];
-        for (int a = 0; a < s->axes - 1; a++)
-            base[r] += f->table[a][mul(i, s->len[a]) +
-                                   (size_t)outer_index(s, t->row + r, a)];
+    for (int a = 0; a < s->axes - 1; a++) {
+        const real *table = f->table[a] + mul(i, s->len[a]);
+
+        for (int r = 0; r < t->rows; r++)
+            base[r] += table[outer_index(s, t->row + r, a)];
     }
 }
 
