@@ -6,10 +6,15 @@
 
 static const pcv_preset presets[] = {
     { "pixels", "pictures of about 28x28, pixel by pixel", {
-        { "bands", "14" }, { "latents", "32" }, { "latent-channels", "128" },
-        { "blocks", "3" }, { "layers", "2" }, { "cross-attends", "3" },
-        { "shift", "1" }, { "learning-rate", "2e-3" }, { "warmup", "300" },
-        { "epochs", "6" } } },
+        { "mean", "0.286" }, { "std", "0.1" },  /* a pixel beside 57 channels
+                                                   of position: let it count */
+        { "bands", "14" }, { "latents", "16" }, { "latent-channels", "128" },
+        { "blocks", "4" }, { "layers", "1" }, { "cross-attends", "4" },
+        { "share-cross", "no" }, { "share-first-block", "no" },
+        { "share-blocks", "no" }, { "cross-heads", "16" },
+        { "self-heads", "8" }, { "qk-channels", "128" },
+        { "decoder", "mean" }, { "shift", "1" }, { "learning-rate", "3e-3" },
+        { "warmup", "300" }, { "epochs", "16" } } },
     { "sound", "short sounds, sample by sample", {
         { "modality", "sound" }, { "samples", "8192" }, { "patch", "32" },
         { "bands", "64" }, { "latents", "32" }, { "latent-channels", "128" },
