@@ -487,8 +487,8 @@ static inline real lanes_sum(real *x)
     return (x[0] + x[2]) + (x[1] + x[3]);
 }
 
-/* Rows are short here, tens of channels: the sum stays in lanes, since adding up
- * what a reduction in double leaves would take longer than the rest. */
+/* Rows are short here, tens of channels: the sum stays in lanes, since a
+ * reduction in double would take longer than the rest. */
 static void rows_center(const real *x, int n, const real *g, real a, real *y)
 {
     real lane[LANES] = {0}, mean;
@@ -763,7 +763,8 @@ const pcv_rows ROWS_TABLE = {
     ROWS_NAME, rows_max, rows_exp_sum, rows_scale, rows_axpy, rows_add,
     rows_dot, rows_center, rows_norm, rows_norm_back, rows_norm_sums,
     rows_gelu, rows_gelu_back, rows_gelu_tanh, rows_gelu_tanh_back,
-    rows_soft_back, rows_adam, rows_grid_score, rows_grid_weigh, rows_grid_sweep,
-    rows_grid_back, rows_ask_score, rows_outer_add, rows_outer_sum, rows_peak,
-    rows_quant, rows_dequant, rows_narrow, rows_exp_narrow, rows_grid_stats,
+    rows_soft_back, rows_adam, rows_grid_score, rows_grid_weigh,
+    rows_grid_sweep, rows_grid_back, rows_ask_score, rows_outer_add,
+    rows_outer_sum, rows_peak, rows_quant, rows_dequant, rows_narrow,
+    rows_exp_narrow, rows_grid_stats,
 };
