@@ -498,9 +498,9 @@ static void test_stem_learned(void **state)
 static void test_stem_text(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         pcv_stem_spec spec = { .modality = PCV_BYTES, .vocab = 5, .embed = 6,
-                               .size = { 9 } };
+                               .size = { 9 }, .neighbours = i };
         pcv_array x[3] = { ids(1, 7, 5), ids(2, 3, 5), ids(3, 5, 5) };
 
         spec.position = i ? PCV_POS_LEARNED : PCV_POS_NONE;

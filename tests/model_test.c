@@ -160,7 +160,7 @@ static const char other[] =
     "position=learned bands=5 "
     "max-resolution=6.5,7,1e-7 position-channels=11 project-positions=yes "
     "project-content=12 patch=7 picture-patch=3 vocabulary=99 embedding=13 "
-    "latents=5 "
+    "neighbours=4 latents=5 "
     "latent-channels=24 blocks=4 layers=3 cross-attends=3 "
     "share-first-cross=yes share-cross=no share-first-block=no "
     "share-blocks=no cross-heads=2 self-heads=3 qk-channels=12 "

@@ -76,6 +76,8 @@ static const model_case cases[] = {
       "position=learned position-channels=3", { 18, 18, 18 }, 0, 0.2, 0, 0 },
     { "bytes", IO "modality=bytes length=9 position=learned vocabulary=7 "
       "embedding=5", { 6, 9, 4 }, 0, 0.2, 0, 0 },
+    { "bytes and their neighbours", IO "modality=bytes length=9 vocabulary=7 "
+      "embedding=5 position=learned neighbours=2", { 6, 9, 4 }, 0, 0.2, 0, 0 },
     { "bytes without positions", IO "modality=bytes length=9 vocabulary=7 "
       "embedding=5 position=none", { 6, 9, 4 }, 0, 0, 0, 0 },
     { "points", IO "modality=points channels=4 max-resolution=5",

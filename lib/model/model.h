@@ -95,6 +95,7 @@ struct pcv_spec {
     int pos_project, project;
     int patch;                  /* sound: samples per element */
     int vocab, embed;           /* bytes */
+    int neighbours;             /* bytes: that an element shows, each side */
     int latents, d;             /* N x D */
     int rounds;                 /* R: blocks of self-attention layers */
     int layers;                 /* L: self-attention layers per block */

@@ -208,7 +208,8 @@ static pcv_stem_spec stem_spec(const pcv_spec *s)
                         .bands = s->bands, .pos_channels = s->pos_channels,
                         .pos_project = s->pos_project, .pos_add = s->pos_add,
                         .project = s->project, .vocab = s->vocab,
-                        .embed = s->embed, .unpadded = s->unpadded,
+                        .embed = s->embed, .neighbours = s->neighbours,
+                        .unpadded = s->unpadded,
                         .masked = s->masked, .permute = s->permute };
 
     memcpy(t.max_res, s->max_res, sizeof t.max_res);

@@ -80,6 +80,8 @@ static const pcv_row rows[] = {
       TOP, "vocab_size", PCV_ROW_INT, AT(vocab), 262, 1, BIG },
     { { "embedding", "channels of a byte's embedding", "N" },
       TOP, "d_model", PCV_ROW_INT, AT(embed), 64, 1, 65536 },
+    { { "neighbours", "bytes on either side that a byte's element shows", "N" },
+      OWN, "neighbours", PCV_ROW_INT, AT(neighbours), 0, 0, 64 },
     { { "latents", "latent vectors", "N" },
       TOP, "num_latents", PCV_ROW_INT, AT(latents), 32, 1, 1 << 20 },
     { { "latent-channels", "channels of a latent", "N" },

@@ -1,6 +1,11 @@
 /* text.c - bytes: row j = E[id_j] + P[j] (Perceiver IO's byte models add,
  * where the image models concatenate).  Shorter texts of a batch are padded
- * with id 0 and masked. */
+ * with id 0 and masked.
+ *
+ * With r neighbours row j = E[id_j] + P[j] + sum N_o[id_(j+o)], o = -r .. -1,
+ * 1 .. r: a convolution of one-hot bytes.  The score of such a row is a sum
+ * over its bytes, so a softmax looks for sequences of letters wherever they
+ * stand, which a first cross-attend cannot do from single bytes. */
 #include "tokens.h"
 
 #include <string.h>
@@ -12,18 +17,40 @@ static const real *row_of(const pcv_param *p, int i, int c)
     return p->w + (size_t)i * (size_t)c;
 }
 
+/* Row of N = [N_-r .. N_-1, N_1 .. N_r] for neighbour k of element j; -1 where
+ * the text has ended. */
+static int beside(const pcv_tokens *t, int item, int j, int k)
+{
+    const pcv_batch *b = t->self;
+    int r = b->stem->spec.neighbours, at = j + k - r + (k >= r);
+    size_t o = (size_t)item * (size_t)t->n;
+
+    if (at < 0 || at >= t->n || !b->mask[o + (size_t)at])
+        return -1;
+    return k * b->stem->spec.vocab + b->ids[o + (size_t)at];
+}
+
 static void tile(const pcv_tokens *t, int item, int at, int n, real *out)
 {
     const pcv_batch *b = t->self;
     const pcv_stem *s = b->stem;
     const int *id = b->ids + (size_t)item * (size_t)t->n;
-    int c = t->c;
+    int c = t->c, r;
 
     for (int j = at; j < at + n; j++, out += c) {
         memcpy(out, row_of(s->embedding, id[j], c), (size_t)c * sizeof *out);
         if (s->table)
             pcv_rows_get()->add(out, row_of(s->table, j, c), c);
+        for (int k = 0; k < 2 * s->spec.neighbours; k++)
+            if ((r = beside(t, item, j, k)) >= 0)
+                pcv_rows_get()->add(out, row_of(s->beside, r, c), c);
     }
+}
+
+static void add_gradient(const pcv_param *p, int i, int c, const real *dout)
+{
+    if (p && p->g)
+        pcv_rows_get()->add(p->g + (size_t)i * (size_t)c, dout, c);
 }
 
 static void tile_backward(const pcv_tokens *t, int item, int at, int n,
@@ -32,14 +59,14 @@ static void tile_backward(const pcv_tokens *t, int item, int at, int n,
     const pcv_batch *b = t->self;
     const pcv_stem *s = b->stem;
     const int *id = b->ids + (size_t)item * (size_t)t->n;
-    int c = t->c;
+    int c = t->c, r;
 
     for (int j = at; j < at + n; j++, dout += c) {
-        if (s->embedding->g)
-            pcv_rows_get()->add(s->embedding->g + (size_t)id[j] * (size_t)c,
-                                dout, c);
-        if (s->table && s->table->g)
-            pcv_rows_get()->add(s->table->g + (size_t)j * (size_t)c, dout, c);
+        add_gradient(s->embedding, id[j], c, dout);
+        add_gradient(s->table, j, c, dout);
+        for (int k = 0; k < 2 * s->spec.neighbours; k++)
+            if ((r = beside(t, item, j, k)) >= 0)
+                add_gradient(s->beside, r, c, dout);
     }
 }
 
@@ -122,6 +149,11 @@ static int init(pcv_stem *s, pcv_params *p)
     s->embedding = pcv_param_add(p, PATH ".embeddings", "weight",
                                  (size_t)spec->vocab, (size_t)spec->embed, 0,
                                  (real)0.02, true);
+    if (spec->neighbours)
+        s->beside = pcv_param_add(p, PATH ".neighbour_embeddings", "weight",
+                                  2 * (size_t)spec->neighbours *
+                                      (size_t)spec->vocab,
+                                  (size_t)spec->embed, 0, (real)0.02, true);
     if (spec->position == PCV_POS_LEARNED)
         s->table = pcv_param_add(p, PATH ".position_embeddings", "weight",
                                  (size_t)spec->size[0], (size_t)spec->embed, 0,

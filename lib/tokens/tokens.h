@@ -43,6 +43,7 @@ struct pcv_stem_spec {
     int project;                /* content through a linear layer (Hugging
                                    Face's 1x1 convolution): width, 0 none */
     int vocab, embed;           /* text: ids, width of a row */
+    int neighbours;             /* text: bytes on either side that a row shows */
     bool unpadded;              /* text: id 0 is not masked */
     const pcv_stem_spec *part;  /* parts: what they are made of, .. */
     const char *const *name;    /* .. in the order of their names */
@@ -64,6 +65,7 @@ struct pcv_stem {
     int c;                      /* channels of a row */
     pcv_param *table;           /* learned positions, or text's */
     pcv_param *embedding;       /* text: vocab x embed */
+    pcv_param *beside;          /* its neighbours': 2 r vocab x embed */
     pcv_linear content, position;   /* the two projections, when used */
     pcv_conv conv;              /* the convolution stem, when used */
     pcv_stem *part;             /* parts, owned */
