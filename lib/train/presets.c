@@ -1,5 +1,5 @@
 /* presets.c - recipes: the settings that suit a kind of data, each of which may
- * be given otherwise.  The figures that they reach stand in pcv-train(1). */
+ * be given otherwise.  The README has the figures that some reach. */
 #include "train.h"
 
 #include <string.h>
@@ -37,13 +37,14 @@ static const pcv_preset presets[] = {
         { "batch-size", "32" }, { "warmup", "30" }, { "epochs", "30" } } },
     { "bytes", "short texts, one a line behind its label", {
         { "modality", "bytes" }, { "examples", "lines" },
-        { "position", "learned" }, { "length", "256" }, { "indent", "16" },
-        { "embedding", "128" }, { "latents", "32" },
+        { "position", "learned" }, { "length", "256" },
+        { "neighbours", "3" }, { "embedding", "128" }, { "latents", "32" },
         { "latent-channels", "128" }, { "blocks", "2" }, { "layers", "2" },
         { "cross-attends", "2" }, { "self-heads", "8" },
-        { "cross-heads", "8" }, { "dropout", "0.2" }, { "hide", "0.05" },
+        { "cross-heads", "8" }, { "decoder-heads", "8" },
+        { "dropout", "0.3" }, { "hide", "0.05" },
         { "label-smoothing", "0.1" }, { "weight-decay", "0.1" },
-        { "warmup", "300" }, { "epochs", "30" } } },
+        { "warmup", "200" }, { "epochs", "12" } } },
     { "fill", "running text whose masked bytes are to be told", {
         { "modality", "bytes" }, { "task", "fill" }, { "examples", "text" },
         { "position", "learned" }, { "length", "64" }, { "special", "no" },
