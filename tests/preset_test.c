@@ -322,7 +322,7 @@ static void test_resume(void **state)
     assert_int_equal(pcv_trainer_resume(t, "run"), 1);
     set(t, "preset", "bytes");
     want(t, "latents", "5");
-    want(t, "hide", "0.05");
+    want(t, "hide", "0.1");
     if (pcv_train(t, "lines", NULL, "run", true, see_loss, &loss) != 0)
         fail_msg("%s", pcv_error());
     pcv_trainer_free(t);
