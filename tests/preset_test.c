@@ -102,7 +102,7 @@ static void test_overrides(void **state)
     want(t, "bands", "5");
     want(t, "mels", "40");
     assert_int_equal(pcv_trainer_set(t, "preset", "nothing"), -1);
-    assert_failed(EX_USAGE, "preset: 'nothing', want one of pixels, sound, ");
+    assert_failed(EX_USAGE, "preset: 'nothing', want one of pixels, squares, ");
     want(t, "preset", "mel");
     want(t, "mels", "40");
     set(t, "preset", "points");
@@ -233,7 +233,8 @@ static const struct {
     const char *preset;
     void (*put)(const char *dir, int i);
 } kinds[] = {
-    { "pixels", put_pictures }, { "sound", put_sounds }, { "mel", put_sounds },
+    { "pixels", put_pictures }, { "squares", put_pictures },
+    { "sound", put_sounds }, { "mel", put_sounds },
     { "points", put_clouds }, { "bytes", put_lines }, { "fill", put_text },
     { "video", put_clips }, { "digits", put_both },
 };

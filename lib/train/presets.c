@@ -15,6 +15,18 @@ static const pcv_preset presets[] = {
         { "self-heads", "8" }, { "qk-channels", "128" },
         { "decoder", "mean" }, { "shift", "1" }, { "learning-rate", "3e-3" },
         { "warmup", "300" }, { "epochs", "16" } } },
+    { "squares", "colour pictures of 32x32 by squares of 4x4 pixels", {
+        { "channels", "3" }, { "height", "32" }, { "width", "32" },
+        { "mean", "0.49,0.48,0.45" }, { "std", "0.2,0.2,0.2" },
+        { "picture-patch", "4" }, { "bands", "4" }, { "latents", "32" },
+        { "latent-channels", "128" }, { "blocks", "3" }, { "layers", "1" },
+        { "cross-attends", "3" }, { "share-cross", "no" },
+        { "share-first-block", "no" }, { "share-blocks", "no" },
+        { "cross-heads", "16" }, { "self-heads", "8" },
+        { "qk-channels", "128" }, { "decoder", "mean" },
+        { "flip", "horizontal" }, { "shift", "4" }, { "cutmix", "1" },
+        { "label-smoothing", "0.1" }, { "weight-decay", "0.1" },
+        { "warmup", "300" }, { "epochs", "60" } } },
     { "sound", "short sounds, sample by sample", {
         { "modality", "sound" }, { "samples", "8192" }, { "patch", "32" },
         { "level", "2" },       /* as loud as the positions beside it */

@@ -20,7 +20,7 @@ pcv-train --preset=help >help
 check 'as everything else on a full disk' sh -c \
     'pcv-train --preset=help >/dev/full; test $? -eq 74'
 expect 'no such preset' 64 '' \
-    "pcv-train: option --preset: 'pixel', want one of pixels, sound, *" \
+    "pcv-train: option --preset: 'pixel', want one of pixels, squares, *" \
     pcv-train --preset=pixel --print-config
 echo 'preset = nothing' >bad.conf
 expect 'nor in a file' 78 '' \
