@@ -43,7 +43,7 @@ struct pcv_stem_spec {
     int project;                /* content through a linear layer (Hugging
                                    Face's 1x1 convolution): width, 0 none */
     int vocab, embed;           /* text: ids, width of a row */
-    int neighbours;             /* text: bytes on either side that a row shows */
+    int neighbours;             /* text: bytes on either side of a row */
     bool unpadded;              /* text: id 0 is not masked */
     const pcv_stem_spec *part;  /* parts: what they are made of, .. */
     const char *const *name;    /* .. in the order of their names */
