@@ -903,8 +903,8 @@ static const struct {
     void (*check)(const pcv_rows *k, int n);
 } loops[LOOPS] = {
     LOOP(max), LOOP(exp_sum), LOOP(scale), LOOP(axpy), LOOP(add), LOOP(dot),
-    LOOP(center), LOOP(norm), LOOP(norm_back), LOOP(norm_sums), LOOP(gelu), LOOP(gelu_back),
-    LOOP(gelu_tanh), LOOP(gelu_tanh_back), LOOP(soft_back), LOOP(adam),
+    LOOP(center), LOOP(norm), LOOP(norm_back), LOOP(norm_sums), LOOP(gelu),
+    LOOP(gelu_back), LOOP(gelu_tanh), LOOP(gelu_tanh_back), LOOP(soft_back), LOOP(adam),
     LOOP(grid_score), LOOP(grid_weigh), LOOP(grid_sweep), LOOP(grid_back),
     LOOP(ask_score), LOOP(outer_add), LOOP(outer_sum), LOOP(peak),
     LOOP(quant), LOOP(dequant), LOOP(narrow), LOOP(exp_narrow),
